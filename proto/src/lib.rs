@@ -1,0 +1,18 @@
+//! The wire contract between the output plugin `pgevents` and its readers.
+//!
+//! Frames are described by `pgevents.proto`. The plugin writes them with [`FrameEncoder`], the relay
+//! reads them with [`Decoder`] and shows each change as the documented JSON event with [`EventJson`].
+//! Nothing in this crate does I/O, and nothing in it trusts the bytes that it reads.
+#![forbid(unsafe_code)]
+
+mod encode;
+mod hello;
+mod lsn;
+mod relation;
+mod transaction;
+
+pub use encode::{FRAME_TARGET_BYTES, FrameEncoder, Open, OutOfMemory, RowBitmaps};
+pub use hello::{Hello, PROTOCOL_VERSION};
+pub use lsn::{Lsn, ParseLsnError};
+pub use relation::{Column, Kind, MAX_COLUMNS, Relation, ReplicaIdentity};
+pub use transaction::{Action, Begin, Commit, OmittedReason, PG_EPOCH_UNIX_MICROS};
