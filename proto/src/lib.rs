@@ -9,10 +9,12 @@ mod encode;
 mod hello;
 mod lsn;
 mod relation;
+mod table_list;
 mod transaction;
 
 pub use encode::{FRAME_TARGET_BYTES, FrameEncoder, Open, OutOfMemory, RowBitmaps};
 pub use hello::{Hello, PROTOCOL_VERSION};
 pub use lsn::{Lsn, ParseLsnError};
 pub use relation::{Column, Kind, MAX_COLUMNS, Relation, ReplicaIdentity};
+pub use table_list::{TableList, TableListError, TableListFault, TablePattern};
 pub use transaction::{Action, Begin, Commit, OmittedReason, PG_EPOCH_UNIX_MICROS};
