@@ -1,0 +1,1 @@
+//! pgevents from outside: real PostgreSQL, the real plugin, the real relay, real RabbitMQ.

@@ -1,0 +1,98 @@
+//! The release builds, and the generated source.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use pgevents_tests::dist::{self, Installation};
+
+use crate::progress::Progress;
+
+/// Builds the plugin for one PostgreSQL and the relay, and puts both into `target/dist`.
+///
+/// # Errors
+///
+/// When a build fails; its output has then been shown.
+pub fn dist(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    if !(13..=18).contains(&postgres.major) {
+        bail!(
+            "PostgreSQL {}: the plugin supports 13 to 18",
+            postgres.version
+        );
+    }
+    let name = format!("build the plugin for PostgreSQL {}", postgres.version);
+    progress.step(&name, plugin_cargo("build", postgres).arg("--lib"))?;
+    let release = dist::target().join("release");
+    put(
+        &release.join("libpgevents.so"),
+        &dist::plugin(postgres.major),
+    )?;
+    let mut relay = cargo("build");
+    relay.args([
+        "--release",
+        "--package",
+        "pgevents-relay",
+        "--bin",
+        "pgevents",
+    ]);
+    progress.step("build the relay", &mut relay)?;
+    put(&release.join("pgevents"), &dist::relay())?;
+    for file in [dist::plugin(postgres.major), dist::relay()] {
+        let length = fs::metadata(&file)
+            .with_context(|| format!("read {}", file.display()))?
+            .len();
+        let shown = file.strip_prefix(dist::workspace()).unwrap_or(&file);
+        println!("  {} ({} KiB)", shown.display(), length / 1024);
+    }
+    Ok(())
+}
+
+/// Writes the generated types of the wire contract.
+///
+/// # Errors
+///
+/// When the contract cannot be compiled.
+pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
+    let mut command = cargo("test");
+    command
+        .args(["--package", "pgevents-proto", "generated"])
+        .env("PGEVENTS_CODEGEN", "write");
+    progress.step("write proto/src/generated.rs", &mut command)?;
+    Ok(())
+}
+
+/// Cargo in the workspace.
+pub fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg(subcommand).current_dir(dist::workspace());
+    command
+}
+
+/// Cargo for the plugin, which needs to know whose headers to use. Always in release: the headers
+/// are then read once for build, clippy and documentation.
+pub fn plugin_cargo(subcommand: &str, postgres: &Installation) -> Command {
+    let mut command = cargo(subcommand);
+    command
+        .args([
+            "--release",
+            "--package",
+            "pgevents",
+            "--no-default-features",
+            "--features",
+        ])
+        .arg(format!("pg{}", postgres.major))
+        .env("PGRX_PG_CONFIG_PATH", &postgres.pg_config);
+    command
+}
+
+/// Replaces `to` in one step, so that a server that has the old plugin loaded keeps it.
+fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let folder = to.parent().context("a build result has a folder")?;
+    let place = || format!("write {}", to.display());
+    fs::create_dir_all(folder).with_context(place)?;
+    let new = folder.join(".new");
+    fs::copy(from, &new)
+        .and_then(|_| fs::rename(&new, to))
+        .with_context(place)
+}

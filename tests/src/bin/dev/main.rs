@@ -1,0 +1,101 @@
+//! `cargo dev`: what a developer of pgevents runs.
+#![forbid(unsafe_code)]
+
+mod build;
+mod demo;
+mod packages;
+mod progress;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use pgevents_tests::dist::Installation;
+
+use crate::progress::Progress;
+
+/// Build, try and check pgevents.
+///
+/// Needs Rust, git and a C compiler. What else a command needs, it installs from Debian's packages
+/// first and says so (as root, or with sudo). Servers that it starts are private: own data folder,
+/// free ports, loopback only, gone afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+    /// Show the output of every program that is run, not only of those that fail
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Start PostgreSQL, RabbitMQ, the relay and a consumer; insert a row; show its event
+    Demo {
+        /// End after the first event, with exit code 0
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run every check of the project; the last line is `N passed, N failed`
+    Test {
+        /// Only tests whose name contains this (the checks without tests are left out)
+        filter: Option<String>,
+        /// Major version of PostgreSQL to test with; its server and headers must be installed
+        #[arg(long, value_name = "N")]
+        pg: Option<u32>,
+    },
+    /// Build what is shipped: target/dist/pgNN/pgevents.so and target/dist/pgevents
+    Dist {
+        /// The PostgreSQL to build the plugin for [default: Debian's]
+        #[arg(long, value_name = "PATH")]
+        pg_config: Option<PathBuf>,
+    },
+    /// Write proto/src/generated.rs from proto/pgevents.proto
+    Codegen,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+            anstream::eprintln!("{red}error:{red:#} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let progress = Progress::new(arguments.verbose);
+    match &arguments.command {
+        Task::Demo { once } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            build::dist(&progress, &postgres)?;
+            demo::run(*once)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Test { filter, pg } => suite::run(&progress, filter.as_deref(), *pg),
+        Task::Dist {
+            pg_config: Some(path),
+        } => {
+            let postgres = Installation::of(path).context("use --pg-config")?;
+            packages::ensure_compiler(&progress)?;
+            build::dist(&progress, &postgres)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Dist { pg_config: None } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Headers)?;
+            build::dist(&progress, &postgres)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Codegen => {
+            build::codegen(&progress)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

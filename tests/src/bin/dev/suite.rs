@@ -1,0 +1,193 @@
+//! Every check of the project.
+
+use std::process::{Command, ExitCode};
+
+use pgevents_tests::dist::Installation;
+
+use crate::build::{self, cargo, plugin_cargo};
+use crate::packages;
+use crate::progress::{BAD, GOOD, Progress};
+
+/// Runs all checks, or the tests whose name contains `filter`, and prints the sum.
+///
+/// # Errors
+///
+/// When the machine lacks what the checks need and it cannot be installed.
+pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow::Result<ExitCode> {
+    let postgres = packages::ensure(progress, pg, packages::Use::Servers)?;
+    let mut suite = Suite {
+        progress,
+        count: Count::default(),
+    };
+    let built = build::dist(progress, &postgres);
+    if let Err(error) = &built {
+        anstream::println!("{BAD}error:{BAD:#} {error:#}");
+    }
+    suite.count.add_check(built.is_ok());
+    if filter.is_none() {
+        suite.static_checks(&postgres);
+    }
+    let filter = filter.into_iter().collect::<Vec<_>>();
+    suite.tests("tests of the contract and the relay", {
+        let packages = ["--package", "pgevents-proto", "--package", "pgevents-relay"];
+        cargo("test")
+            .arg("--no-fail-fast")
+            .args(packages)
+            .args(&filter)
+    });
+    if built.is_ok() {
+        suite.tests("end-to-end tests", {
+            let mut tests = cargo("test");
+            tests
+                .args(["--no-fail-fast", "--package", "pgevents-tests"])
+                .args(&filter);
+            tests.env("PGEVENTS_TEST_PG_CONFIG", &postgres.pg_config);
+            &mut { tests }
+        });
+    } else {
+        suite.count.add_check(false);
+    }
+    let Count {
+        passed,
+        failed,
+        skipped,
+    } = suite.count;
+    let skipped = if skipped > 0 {
+        format!(", {skipped} skipped")
+    } else {
+        String::new()
+    };
+    let style = if failed == 0 { GOOD } else { BAD };
+    anstream::println!("{style}{passed} passed, {failed} failed{skipped}{style:#}");
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+struct Suite<'a> {
+    progress: &'a Progress,
+    count: Count,
+}
+
+/// How many tests and checks ended how.
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Count {
+    fn add_check(&mut self, good: bool) {
+        *(if good {
+            &mut self.passed
+        } else {
+            &mut self.failed
+        }) += 1;
+    }
+
+    /// Adds up the lines `test result: ok. 3 passed; 0 failed; 0 ignored; …` of the test harness.
+    fn of(output: &str) -> Self {
+        let mut count = Self::default();
+        for line in output
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("test result: "))
+        {
+            let number = |word: &str| -> u64 {
+                let part = line
+                    .split([';', '.'])
+                    .find_map(|part| part.trim().strip_suffix(word));
+                part.and_then(|digits| digits.trim().parse().ok())
+                    .unwrap_or(0)
+            };
+            count.passed += number("passed");
+            count.failed += number("failed");
+            count.skipped += number("ignored");
+        }
+        count
+    }
+}
+
+impl Suite<'_> {
+    fn static_checks(&mut self, postgres: &Installation) {
+        self.check("format", cargo("fmt").args(["--all", "--check"]));
+        let deny = ["--", "--deny", "warnings"];
+        self.check("clippy", cargo("clippy").arg("--all-targets").args(deny));
+        self.check(
+            "clippy of the plugin",
+            plugin_cargo("clippy", postgres).args(deny),
+        );
+        let document = |mut command: Command| {
+            command.args(["--no-deps", "--document-private-items", "--lib"]);
+            command.env("RUSTDOCFLAGS", "--deny warnings");
+            command
+        };
+        self.check("documentation", &mut document(cargo("doc")));
+        self.check(
+            "documentation of the plugin",
+            &mut document(plugin_cargo("doc", postgres)),
+        );
+    }
+
+    fn check(&mut self, name: &str, command: &mut Command) {
+        match self.progress.watch(name, command) {
+            Ok(outcome) => {
+                let good = outcome.status.success();
+                self.progress.report(name, good, outcome.took, "");
+                if !good {
+                    self.progress.show(&outcome.output);
+                }
+                self.count.add_check(good);
+            }
+            Err(error) => self.cannot(name, &error),
+        }
+    }
+
+    fn tests(&mut self, name: &str, command: &mut Command) {
+        let outcome = match self.progress.watch(name, command) {
+            Ok(outcome) => outcome,
+            Err(error) => return self.cannot(name, &error),
+        };
+        let good = outcome.status.success();
+        let mut count = Count::of(&outcome.output);
+        if !good && count.failed == 0 {
+            // It did not build, or a test took the whole binary down.
+            count.failed = 1;
+        }
+        let remark = format!("{} passed, {} failed", count.passed, count.failed);
+        self.progress.report(name, good, outcome.took, &remark);
+        if !good {
+            self.progress.show(&outcome.output);
+        }
+        self.count.passed += count.passed;
+        self.count.failed += count.failed;
+        self.count.skipped += count.skipped;
+    }
+
+    fn cannot(&mut self, name: &str, error: &anyhow::Error) {
+        anstream::println!("{BAD}✗{BAD:#} {name}: {error:#}");
+        self.count.add_check(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn results_of_several_test_binaries_add_up() {
+        let output = "running 3 tests\n\
+            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
+            \ntest result: FAILED. 11 passed; 2 failed; 1 ignored; 0 measured; finished in 1.2s\n";
+        assert_eq!(
+            Count::of(output),
+            Count {
+                passed: 14,
+                failed: 2,
+                skipped: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! What one end-to-end test owns: a database, a replication slot, an exchange with a queue, and
+//! the relays it starts, on servers that the tests of one process share.
+//!
+//! The methods panic where a test could only fail; the panic prints the logs of both sides.
+
+mod account;
+mod error;
+mod guardian;
+mod log;
+mod port;
+mod postgres;
+mod process;
+mod proxy;
+mod queue;
+mod rabbitmq;
+mod relay;
+mod tidiness;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, Row};
+
+pub use self::error::LabError;
+pub use self::log::Log;
+pub use self::postgres::{Postgres, RELAY_ROLE};
+pub use self::process::{PATIENCE, Process};
+pub use self::proxy::{Fault, Proxy};
+pub use self::queue::{Event, Queue};
+pub use self::rabbitmq::RabbitMq;
+pub use self::relay::{Relay, RelayCommand};
+use self::tidiness::Tidiness;
+
+/// One test's share of the servers.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    postgres: Server<Postgres>,
+    rabbitmq: Server<RabbitMq>,
+    client: Client,
+    tidiness: Tidiness,
+}
+
+/// A server that all tests use, or one that a single test may kill.
+#[derive(Debug)]
+enum Server<T: 'static> {
+    Shared(&'static T),
+    Own(Box<T>),
+}
+
+impl<T> Server<T> {
+    fn get(&self) -> &T {
+        match self {
+            Self::Shared(server) => server,
+            Self::Own(server) => server,
+        }
+    }
+
+    fn own(&mut self) -> &mut T {
+        match self {
+            Self::Shared(_) => panic!("only a test with servers of its own may change them"),
+            Self::Own(server) => server,
+        }
+    }
+}
+
+impl Lab {
+    /// A lab on the shared servers, with its slot already made: every row that the test writes
+    /// from now on must arrive.
+    pub async fn start() -> Self {
+        let lab = Self::without_slot().await;
+        lab.create_slot().await;
+        lab
+    }
+
+    /// A lab on the shared servers, without a slot.
+    pub async fn without_slot() -> Self {
+        let postgres = shared_postgres().await;
+        Self::on(
+            Server::Shared(postgres),
+            Server::Shared(shared_rabbitmq().await),
+        )
+        .await
+    }
+
+    /// A lab with a PostgreSQL of its own that has these lines in postgresql.conf; no slot.
+    pub async fn with_own_postgres(settings: &str) -> Self {
+        let postgres = Postgres::start(settings)
+            .await
+            .unwrap_or_else(|error| fail(&error));
+        Self::on(
+            Server::Own(Box::new(postgres)),
+            Server::Shared(shared_rabbitmq().await),
+        )
+        .await
+    }
+
+    /// A lab with a RabbitMQ of its own, and its slot already made.
+    pub async fn with_own_rabbitmq() -> Self {
+        let rabbitmq = RabbitMq::start().await.unwrap_or_else(|error| fail(&error));
+        let lab = Self::on(
+            Server::Shared(shared_postgres().await),
+            Server::Own(Box::new(rabbitmq)),
+        )
+        .await;
+        lab.create_slot().await;
+        lab
+    }
+
+    async fn on(postgres: Server<Postgres>, rabbitmq: Server<RabbitMq>) -> Self {
+        let name = unique_name();
+        let client = new_database(postgres.get(), &name).await;
+        let tidiness = Tidiness::new(&name, postgres.get().process());
+        Self {
+            name,
+            postgres,
+            rabbitmq,
+            client,
+            tidiness,
+        }
+    }
+
+    /// Name of this lab's database, slot, exchange and queue.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The server that holds the database.
+    pub fn postgres(&self) -> &Postgres {
+        self.postgres.get()
+    }
+
+    /// The test's own server, to kill and start.
+    ///
+    /// # Panics
+    ///
+    /// When the server is shared.
+    pub fn own_postgres(&mut self) -> &mut Postgres {
+        self.postgres.own()
+    }
+
+    /// The broker.
+    pub fn rabbitmq(&self) -> &RabbitMq {
+        self.rabbitmq.get()
+    }
+
+    /// The test's own broker, to kill and start.
+    ///
+    /// # Panics
+    ///
+    /// When the broker is shared.
+    pub fn own_rabbitmq(&mut self) -> &mut RabbitMq {
+        self.rabbitmq.own()
+    }
+
+    /// Runs one or more statements as superuser, in one transaction if they do not say otherwise.
+    ///
+    /// # Panics
+    ///
+    /// When the server refuses one.
+    pub async fn sql(&self, statements: &str) {
+        let outcome = self.client.batch_execute(statements).await;
+        outcome.unwrap_or_else(|error| panic!("run {statements}: {error:?}"));
+    }
+
+    /// Runs a statement that PostgreSQL refuses, and returns its message.
+    ///
+    /// # Panics
+    ///
+    /// When the server accepts it.
+    pub async fn refused(&self, statement: &str) -> String {
+        match self.client.batch_execute(statement).await {
+            Ok(()) => panic!("{statement} was accepted"),
+            Err(error) => match error.as_db_error() {
+                Some(refusal) => refusal.to_string(),
+                None => panic!("run {statement}: {error:?}"),
+            },
+        }
+    }
+
+    /// The one row of a query.
+    ///
+    /// # Panics
+    ///
+    /// When there is not exactly one.
+    pub async fn row(&self, query: &str) -> Row {
+        let outcome = self.client.query_one(query, &[]).await;
+        outcome.unwrap_or_else(|error| panic!("run {query}: {error:?}"))
+    }
+
+    /// Connects anew, after the server was away.
+    pub async fn reconnect(&mut self) {
+        let connected = self.postgres().connect(&self.name).await;
+        self.client = connected.unwrap_or_else(|error| fail(&error));
+        let server = std::sync::Arc::clone(self.postgres().process());
+        self.tidiness.follow(&server);
+    }
+
+    /// Creates this lab's slot with the plugin under test.
+    pub async fn create_slot(&self) {
+        let name = &self.name;
+        self.row(&format!(
+            "SELECT pg_create_logical_replication_slot('{name}', 'pgevents')"
+        ))
+        .await;
+    }
+
+    /// Declares this lab's exchange with a queue that receives everything, and reads it.
+    pub async fn queue(&self) -> Queue {
+        Queue::bind(&self.rabbitmq().url(), &self.name, "classic").await
+    }
+
+    /// The same with a quorum queue, which RabbitMQ writes to disk before it confirms.
+    pub async fn quorum_queue(&self) -> Queue {
+        Queue::bind(&self.rabbitmq().url(), &self.name, "quorum").await
+    }
+
+    /// A relay for this lab's database, slot and exchange, ready to be changed and started.
+    pub fn producer(&self) -> RelayCommand<'_> {
+        let postgres = self.postgres();
+        let command = RelayCommand::new("producer", &self.tidiness)
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", &postgres.port().to_string())
+            .env("PGDATABASE", &self.name)
+            .env("PGUSER", RELAY_ROLE)
+            .env("PGPASSWORD", postgres.relay_password())
+            .env("PGSLOT", &self.name);
+        command
+            .env("RABBITMQ_URL", &self.rabbitmq().url())
+            .env("RABBITMQ_EXCHANGE", &self.name)
+    }
+
+    /// Declares that lines with this text are expected at WARN or above, in the relay's log or in
+    /// the server's log for this database.
+    pub fn allow(&mut self, text: &str) {
+        self.tidiness.allow(text);
+    }
+
+    /// Ends the test: relays that still run must stop cleanly on SIGTERM, and no log may hold a
+    /// warning or an error that was not allowed.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    pub async fn finish(mut self) {
+        self.tidiness.stop_relays().await;
+        let name = &self.name;
+        self.sql(&format!(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+             WHERE database = '{name}' AND NOT active"
+        ))
+        .await;
+        self.tidiness.check();
+    }
+}
+
+async fn new_database(postgres: &Postgres, name: &str) -> Client {
+    let created = async {
+        let administrator = postgres.connect("postgres").await?;
+        administrator
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await?;
+        postgres.connect(name).await
+    };
+    created.await.unwrap_or_else(|error| fail(&error))
+}
+
+/// A name that PostgreSQL takes for databases and slots: of the test, so that logs can be read.
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let thread = thread::current();
+    let test = thread
+        .name()
+        .unwrap_or("test")
+        .rsplit("::")
+        .next()
+        .unwrap_or("test");
+    let letters = test
+        .chars()
+        .filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'));
+    let short: String = letters.take(50).collect();
+    format!("{short}_{number}")
+}
+
+/// One server per test process; a second test meets the first one's failure, not a second attempt.
+async fn shared_postgres() -> &'static Postgres {
+    static SERVER: OnceCell<Result<Postgres, LabError>> = OnceCell::const_new();
+    let server = SERVER.get_or_init(|| Postgres::start("")).await;
+    server.as_ref().unwrap_or_else(|error| fail(error))
+}
+
+async fn shared_rabbitmq() -> &'static RabbitMq {
+    static BROKER: OnceCell<Result<RabbitMq, LabError>> = OnceCell::const_new();
+    let broker = BROKER.get_or_init(RabbitMq::start).await;
+    broker.as_ref().unwrap_or_else(|error| fail(error))
+}
+
+fn fail(error: &LabError) -> ! {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    panic!("{text}")
+}

@@ -1,0 +1,293 @@
+//! A private PostgreSQL server with the plugin under test.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::account::Account;
+use super::error::{During, LabError};
+use super::port;
+use super::process::Process;
+use crate::dist::{self, Installation};
+
+/// Settings of every private server. Values are written as they stand into postgresql.conf.
+///
+/// Without fsync a `kill -9` still loses nothing, since the kernel keeps what was written; only a
+/// power cut would, and no test can make one.
+const SETTINGS: &str = "\
+listen_addresses = '127.0.0.1'
+wal_level = logical
+max_connections = 200
+max_replication_slots = 100
+max_wal_senders = 100
+max_wal_size = 4GB
+fsync = off
+shared_buffers = 64MB
+log_min_messages = warning
+log_checkpoints = off
+log_line_prefix = '%m [%p] %d '
+lc_messages = 'C'
+";
+
+/// The role that relays use: it may log in and replicate, and nothing else.
+pub const RELAY_ROLE: &str = "relay";
+
+/// A PostgreSQL server: initialised, running, and gone when the value is dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    installation: Installation,
+    account: Account,
+    folder: PathBuf,
+    port: u16,
+    superuser_password: String,
+    relay_password: String,
+    process: Option<Arc<Process>>,
+}
+
+impl Postgres {
+    /// Initialises and starts a server that can load the plugin from the dist folder.
+    ///
+    /// `settings` are lines of postgresql.conf that come after, and so win over, the lab's own.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Dist`] when PostgreSQL or the plugin is missing, otherwise what went wrong, with
+    /// the server's last lines.
+    pub async fn start(settings: &str) -> Result<Self, LabError> {
+        let installation = Installation::find()?;
+        let plugin = dist::built(dist::plugin(installation.major))?;
+        let mut server = Self::initialise(installation)?;
+        server.configure(&plugin, settings)?;
+        server.run().await?;
+        server.create_relay_role().await?;
+        Ok(server)
+    }
+
+    /// TCP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Folder of the server's Unix socket.
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The installation it runs from.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// Password of `postgres`, the superuser.
+    pub fn superuser_password(&self) -> &str {
+        &self.superuser_password
+    }
+
+    /// Password of [`RELAY_ROLE`].
+    pub fn relay_password(&self) -> &str {
+        &self.relay_password
+    }
+
+    /// The running server process.
+    ///
+    /// # Panics
+    ///
+    /// Between [`Postgres::kill`] or [`Postgres::stop`] and [`Postgres::run`].
+    pub fn process(&self) -> &Arc<Process> {
+        self.process.as_ref().expect("the server runs")
+    }
+
+    /// Connects as superuser.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Sql`] with the server's refusal.
+    pub async fn connect(&self, database: &str) -> Result<Client, LabError> {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port).dbname(database);
+        config.user("postgres").password(&self.superuser_password);
+        let (client, connection) = config.connect(NoTls).await?;
+        // The connection ends with an error when a test kills the server; its client says so.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Starts the server on its data folder and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Ended`] when it refuses its configuration.
+    pub async fn run(&mut self) -> Result<(), LabError> {
+        let mut command = self
+            .account
+            .command(&self.installation.bindir.join("postgres"));
+        command.arg("-D").arg(self.data()).current_dir(&self.folder);
+        let process = Process::start("PostgreSQL", &mut command, Signal::QUIT)?;
+        let ready = |line: &str| line.contains("database system is ready to accept connections");
+        process
+            .line(process.stderr(), 0, "readiness", ready)
+            .await?;
+        self.process = Some(Arc::new(process));
+        Ok(())
+    }
+
+    /// `kill -9` of the postmaster and of every process of the server at the same moment.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Late`] when they do not die.
+    pub async fn kill(&mut self) -> Result<(), LabError> {
+        let Some(process) = self.process.take() else {
+            return Ok(());
+        };
+        let children = children_of(process.pid());
+        // The postmaster first, so that it cannot start recovery when it sees a child die.
+        process.signal(Signal::KILL);
+        for child in children {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        process.exit().await?;
+        Ok(())
+    }
+
+    /// `pg_ctl stop -m fast`, and waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Late`] when something keeps the server up, for example a walsender whose client
+    /// does not confirm.
+    pub async fn stop(&mut self) -> Result<(), LabError> {
+        let Some(process) = self.process.take() else {
+            return Ok(());
+        };
+        process.signal(Signal::INT);
+        process.exit().await?;
+        Ok(())
+    }
+
+    /// Adds lines to postgresql.conf; they count from the next reload or start on.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Io`] when the file cannot be written.
+    pub fn append_settings(&self, lines: &str) -> Result<(), LabError> {
+        let file = self.data().join("postgresql.conf");
+        let name = || format!("write {}", file.display());
+        let mut text = fs::read_to_string(&file).during(name)?;
+        text.push_str(lines);
+        text.push('\n');
+        fs::write(&file, text).during(name)
+    }
+
+    /// Whether this minor release has the setting `output_plugin_libraries` (14.24, 15.19, 16.15,
+    /// 17.11, 18.6 and later). Others refuse to start when it is in postgresql.conf.
+    pub fn has_plugin_list(&self) -> bool {
+        let mut command = self
+            .account
+            .command(&self.installation.bindir.join("postgres"));
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-C", "output_plugin_libraries"]);
+        command.output().is_ok_and(|output| output.status.success())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn initialise(installation: Installation) -> Result<Self, LabError> {
+        let initdb = installation.bindir.join("initdb");
+        let account = Account::of("postgres", &initdb)?;
+        let folder = account.folder("pgevents-postgres-")?;
+        let mut server = Self {
+            installation,
+            account,
+            folder,
+            port: port::free()?,
+            superuser_password: password(),
+            relay_password: password(),
+            process: None,
+        };
+        let password_file = server.folder.join("password");
+        fs::write(&password_file, &server.superuser_password)
+            .and_then(|()| fs::set_permissions(&password_file, Permissions::from_mode(0o600)))
+            .during(|| "write the superuser's password".into())?;
+        server.account.own(&password_file)?;
+        let mut command = server.account.command(&initdb);
+        command
+            .arg("-D")
+            .arg(server.data())
+            .arg("--pwfile")
+            .arg(&password_file);
+        command.args([
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--no-locale",
+        ]);
+        command.arg("--no-sync").current_dir(&server.folder);
+        run(&mut command)?;
+        server.process = None;
+        Ok(server)
+    }
+
+    fn configure(&self, plugin: &Path, settings: &str) -> Result<(), LabError> {
+        let plugin_folder = plugin.parent().unwrap_or(plugin).display();
+        self.append_settings(&format!(
+            "{SETTINGS}port = {}\nunix_socket_directories = '{}'\n\
+             dynamic_library_path = '{plugin_folder}:$libdir'\n",
+            self.port,
+            self.folder.display(),
+        ))?;
+        if self.has_plugin_list() {
+            self.append_settings("output_plugin_libraries = 'pgoutput, test_decoding, pgevents'")?;
+        }
+        self.append_settings(settings)
+    }
+
+    async fn create_relay_role(&self) -> Result<(), LabError> {
+        let client = self.connect("postgres").await?;
+        let password = &self.relay_password;
+        let sql = format!("CREATE ROLE {RELAY_ROLE} LOGIN REPLICATION PASSWORD '{password}'");
+        Ok(client.batch_execute(&sql).await?)
+    }
+}
+
+/// A password that no log can hold by chance.
+pub(super) fn password() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .take(24)
+        .collect()
+}
+
+/// Runs a tool to its end.
+pub(super) fn run(command: &mut Command) -> Result<String, LabError> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().during(|| format!("start {name}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
+    Err(LabError::Command {
+        command: format!("{name} {}", arguments.join(" ")),
+        stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
+fn children_of(parent: i32) -> Vec<Pid> {
+    let Ok(text) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) else {
+        return Vec::new();
+    };
+    text.split_whitespace()
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! A private RabbitMQ node.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+
+use super::account::Account;
+use super::error::{During, LabError};
+use super::port;
+use super::postgres::{password, run};
+use super::process::Process;
+
+/// Where Debian's package and the upstream packages put the scripts that start a node without
+/// first changing to the system's RabbitMQ account and folders.
+const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+
+/// The name map daemon of Erlang, found in the `PATH` of every installation.
+const EPMD: &str = "/usr/bin/epmd";
+
+/// A node: running, reachable on loopback only, and gone when the value is dropped.
+#[derive(Debug)]
+pub struct RabbitMq {
+    account: Account,
+    folder: PathBuf,
+    port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    user: String,
+    password: String,
+    node: Option<Arc<Process>>,
+    _epmd: Process,
+}
+
+impl RabbitMq {
+    /// Starts a node with one administrator and the virtual host `/`.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, with the node's last lines.
+    pub async fn start() -> Result<Self, LabError> {
+        let server = Path::new(SCRIPTS).join("rabbitmq-server");
+        let account = Account::of("rabbitmq", &server)?;
+        let folder = account.folder("pgevents-rabbitmq-")?;
+        let epmd_port = port::free()?;
+        let mut epmd = account.command(Path::new(EPMD));
+        epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
+        let mut broker = Self {
+            account,
+            folder,
+            port: port::free()?,
+            distribution_port: port::free()?,
+            epmd_port,
+            user: "lab".into(),
+            password: password(),
+            node: None,
+            _epmd: Process::start("epmd", &mut epmd, Signal::KILL)?,
+        };
+        broker.configure()?;
+        broker.run().await?;
+        Ok(broker)
+    }
+
+    /// AMQP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The administrator's name.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The administrator's password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// AMQP URL of the virtual host `/`, credentials included.
+    pub fn url(&self) -> String {
+        self.url_of(&self.user, &self.password, "%2f")
+    }
+
+    /// AMQP URL for another user or virtual host; all three parts are written as they stand.
+    pub fn url_of(&self, user: &str, password: &str, vhost: &str) -> String {
+        format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", self.port)
+    }
+
+    /// The running node.
+    ///
+    /// # Panics
+    ///
+    /// Between [`RabbitMq::kill`] and [`RabbitMq::run`].
+    pub fn process(&self) -> &Arc<Process> {
+        self.node.as_ref().expect("the node runs")
+    }
+
+    /// Starts the node on its data folder and waits until it has booted and listens.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Ended`] or [`LabError::Late`] when it does not boot.
+    pub async fn run(&mut self) -> Result<(), LabError> {
+        let mut command = self.script("rabbitmq-server");
+        let node = Process::start("RabbitMQ", &mut command, Signal::KILL)?;
+        let ready = |line: &str| line.contains("Server startup complete");
+        node.line(node.stdout(), 0, "readiness", ready).await?;
+        self.node = Some(Arc::new(node));
+        Ok(())
+    }
+
+    /// `kill -9` of the node.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Late`] when it does not die.
+    pub async fn kill(&mut self) -> Result<(), LabError> {
+        let Some(node) = self.node.take() else {
+            return Ok(());
+        };
+        node.kill_group();
+        node.exit().await?;
+        Ok(())
+    }
+
+    /// Runs `rabbitmqctl` against this node and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Command`] with its complaint.
+    pub fn control(&self, arguments: &[&str]) -> Result<String, LabError> {
+        run(self.script("rabbitmqctl").arg("--quiet").args(arguments))
+    }
+
+    fn configure(&self) -> Result<(), LabError> {
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\n\
+             default_user = {}\n\
+             default_pass = {}\n\
+             loopback_users = none\n\
+             vm_memory_high_watermark.absolute = 1GB\n\
+             disk_free_limit.absolute = 50MB\n\
+             log.console.level = info\n",
+            self.port, self.user, self.password,
+        );
+        for (name, text) in [
+            ("rabbitmq.conf", config.as_str()),
+            ("enabled_plugins", "[].\n"),
+            ("env.conf", ""),
+        ] {
+            let file = self.folder.join(name);
+            fs::write(&file, text).during(|| format!("write {}", file.display()))?;
+            self.account.own(&file)?;
+        }
+        Ok(())
+    }
+
+    /// A script of the node with every path and port its own. `+sbwt none` keeps idle schedulers
+    /// from spinning, which would show in every measurement next to the node.
+    fn script(&self, name: &str) -> Command {
+        let folder = &self.folder;
+        let mut command = self.account.command(&Path::new(SCRIPTS).join(name));
+        command
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env(
+                "RABBITMQ_NODENAME",
+                format!("pgevents{}@localhost", self.port),
+            )
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("RABBITMQ_PID_FILE", folder.join("pid"))
+            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+            .env("RABBITMQ_CONF_ENV_FILE", folder.join("env.conf"))
+            .env(
+                "RABBITMQ_ENABLED_PLUGINS_FILE",
+                folder.join("enabled_plugins"),
+            )
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "+sbwt none +sbwtdcpu none +sbwtdio none \
+                 -kernel inet_dist_use_interface {127,0,0,1}",
+            )
+            .env("RABBITMQ_CTL_ERL_ARGS", "+sbwt none");
+        command
+    }
+}

@@ -1,0 +1,167 @@
+//! The real relay binary as a child process.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+
+use super::fail;
+use super::process::Process;
+use super::tidiness::Tidiness;
+use crate::dist;
+
+/// The environment and flags of a relay that is about to be started.
+#[derive(Debug)]
+pub struct RelayCommand<'lab> {
+    subcommand: &'static str,
+    environment: BTreeMap<String, String>,
+    flags: Vec<String>,
+    tidiness: &'lab Tidiness,
+}
+
+impl<'lab> RelayCommand<'lab> {
+    pub(super) fn new(subcommand: &'static str, tidiness: &'lab Tidiness) -> Self {
+        Self {
+            subcommand,
+            environment: BTreeMap::new(),
+            flags: Vec::new(),
+            tidiness,
+        }
+    }
+
+    /// Sets a variable. Nothing else of the caller's environment reaches the relay.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds flags, separated by spaces.
+    #[must_use]
+    pub fn flags(mut self, flags: &str) -> Self {
+        self.flags
+            .extend(flags.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Adds one flag and its value as they are.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// Starts the relay, which logs JSON lines to standard error.
+    ///
+    /// # Panics
+    ///
+    /// When the relay is not built.
+    pub fn start(self) -> Relay {
+        let binary = dist::built(dist::relay()).unwrap_or_else(|error| fail(&error.into()));
+        let mut command = Command::new(binary);
+        command
+            .arg(self.subcommand)
+            .args(["--log-format", "json"])
+            .args(&self.flags);
+        command
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .envs(&self.environment);
+        let started = Process::start("relay", &mut command, Signal::KILL);
+        let process = Arc::new(started.unwrap_or_else(|error| fail(&error)));
+        self.tidiness.add_relay(&process);
+        Relay { process }
+    }
+}
+
+/// A relay that was started.
+#[derive(Debug)]
+pub struct Relay {
+    process: Arc<Process>,
+}
+
+impl Relay {
+    /// The process: output, memory, CPU time.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Waits until a log line holds `text`, and returns the line.
+    ///
+    /// # Panics
+    ///
+    /// When the relay ends first, or the line does not come in time.
+    pub async fn logs(&self, text: &str) -> String {
+        let log = self.process.stderr();
+        let awaited = format!("log line with {text:?}");
+        let found = self
+            .process
+            .line(log, 0, &awaited, |line| line.contains(text));
+        found.await.unwrap_or_else(|error| fail(&error)).1
+    }
+
+    /// Waits for line `number` (from 0) of standard output.
+    ///
+    /// # Panics
+    ///
+    /// When the relay ends first, or the line does not come in time.
+    pub async fn prints(&self, number: usize) -> String {
+        let output = self.process.stdout();
+        let found = self
+            .process
+            .line(output, number, "line of output", |_| true);
+        found.await.unwrap_or_else(|error| fail(&error)).1
+    }
+
+    /// Ends it with `kill -9`.
+    pub async fn kill(&self) {
+        self.process.signal(Signal::KILL);
+        self.process
+            .exit()
+            .await
+            .unwrap_or_else(|error| fail(&error));
+    }
+
+    /// Sends SIGTERM and expects a clean end.
+    ///
+    /// # Panics
+    ///
+    /// When the exit code is not 0.
+    pub async fn stop(&self) {
+        self.process.signal(Signal::TERM);
+        assert_eq!(self.exit_code().await, 0, "exit code after SIGTERM");
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or when a signal ended it.
+    pub async fn exit_code(&self) -> i32 {
+        let status = self
+            .process
+            .exit()
+            .await
+            .unwrap_or_else(|error| fail(&error));
+        status
+            .code()
+            .unwrap_or_else(|| panic!("the relay ended by {status}"))
+    }
+
+    /// Highest resident memory so far, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the relay has ended.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.process.memory_bytes("VmHWM").expect("the relay runs")
+    }
+}
