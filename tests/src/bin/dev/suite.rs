@@ -27,25 +27,20 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
     if filter.is_none() {
         suite.static_checks(&postgres);
     }
-    let filter = filter.into_iter().collect::<Vec<_>>();
-    suite.tests("tests of the contract and the relay", {
-        let packages = ["--package", "pgevents-proto", "--package", "pgevents-relay"];
-        cargo("test")
-            .arg("--no-fail-fast")
-            .args(packages)
-            .args(&filter)
-    });
+    let mut units = cargo("test");
+    units.args([
+        "--no-fail-fast",
+        "--package",
+        "pgevents-proto",
+        "--package",
+        "pgevents-relay",
+    ]);
+    suite.tests("tests of the contract and the relay", units.args(filter));
     if built.is_ok() {
-        suite.tests("end-to-end tests", {
-            let mut tests = cargo("test");
-            tests
-                .args(["--no-fail-fast", "--package", "pgevents-tests"])
-                .args(&filter);
-            tests.env("PGEVENTS_TEST_PG_CONFIG", &postgres.pg_config);
-            &mut { tests }
-        });
-    } else {
-        suite.count.add_check(false);
+        let mut end_to_end = cargo("test");
+        end_to_end.args(["--no-fail-fast", "--package", "pgevents-tests"]);
+        end_to_end.env("PGEVENTS_TEST_PG_CONFIG", &postgres.pg_config);
+        suite.tests("end-to-end tests", end_to_end.args(filter));
     }
     let Count {
         passed,
