@@ -1,1 +1,15 @@
 //! pgevents from outside: real PostgreSQL, the real plugin, the real relay, real RabbitMQ.
+//!
+//! Every test owns its database, slot, exchange and queue, waits for events, and ends with
+//! `lab.finish()`, which fails it for any warning or error in the logs that it did not expect.
+
+mod contract;
+mod crash;
+mod filters;
+mod identity;
+mod secrets;
+mod sequence;
+mod servers;
+mod settings;
+mod stdout;
+mod volume;

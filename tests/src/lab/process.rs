@@ -189,7 +189,8 @@ impl Process {
         }
     }
 
-    async fn ended(&self) -> ExitStatus {
+    /// Waits for the end of the process, however long it takes.
+    pub async fn ended(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         let seen = exit
             .wait_for(Option::is_some)

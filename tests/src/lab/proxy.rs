@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -100,32 +100,50 @@ async fn accept(listener: TcpListener, server: SocketAddr, state: Arc<State>) {
             let Ok(upstream) = TcpStream::connect(server).await else {
                 return;
             };
-            let (client_in, client_out) = client.into_split();
-            let (server_in, server_out) = upstream.into_split();
-            // Whichever direction ends first drops the other, and with it both sockets.
-            tokio::select! {
-                _ = pump(client_in, server_out, &state) => {}
-                _ = pump(server_in, client_out, &state) => {}
-            }
+            forward(client, upstream, &state).await;
         });
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) -> io::Result<()> {
+/// Forwards both ways until one direction ends; dropping the sockets ends the other.
+async fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
+    let end = {
+        let (client_in, client_out) = client.split();
+        let (server_in, server_out) = server.split();
+        tokio::select! {
+            end = pump(client_in, server_out, state) => end,
+            end = pump(server_in, client_out, state) => end,
+        }
+    };
+    if matches!(end, Ok(End::Cut)) {
+        for socket in [&client, &server] {
+            // Makes the close a TCP reset; a socket that is already dead needs none.
+            let _ = socket.set_zero_linger();
+        }
+    }
+}
+
+/// How one direction of a connection came to its end.
+enum End {
+    /// The sender closed its side.
+    Closed,
+    /// The fault asks for a reset.
+    Cut,
+}
+
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &State) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
     let mut changes = state.fault.subscribe();
     loop {
         let length = tokio::select! {
             read = from.read(&mut buffer) => read?,
-            _ = changes.changed() => {
-                if *state.fault.borrow() == Fault::CutAfter(0) {
-                    return reset(&from);
-                }
-                continue;
-            }
+            _ = changes.changed() => match *state.fault.borrow() {
+                Fault::CutAfter(0) => return Ok(End::Cut),
+                Fault::None | Fault::CutAfter(_) | Fault::Blackhole | Fault::Delay(_) => continue,
+            },
         };
         if length == 0 {
-            return to.shutdown().await;
+            return Ok(End::Closed);
         }
         let fault = *state.fault.borrow();
         match fault {
@@ -140,15 +158,10 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) ->
                 let room = usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX);
                 to.write_all(&buffer[..length.min(room)]).await?;
                 if room <= length {
-                    return reset(&from);
+                    return Ok(End::Cut);
                 }
             }
         }
         state.passed.fetch_add(length as u64, Ordering::SeqCst);
     }
-}
-
-/// Makes the close of the socket a TCP reset instead of an orderly end.
-fn reset(socket: &OwnedReadHalf) -> io::Result<()> {
-    socket.as_ref().set_zero_linger()
 }

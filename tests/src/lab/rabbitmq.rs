@@ -165,6 +165,8 @@ impl RabbitMq {
         command
             .current_dir(folder)
             .env("HOME", folder)
+            // The script then becomes the node (`exec`) instead of its parent.
+            .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .env(

@@ -76,7 +76,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Task::Demo { once } => {
             let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
             build::dist(&progress, &postgres)?;
-            demo::run(*once)?;
+            demo::run(&progress, *once)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Test { filter, pg } => suite::run(&progress, filter.as_deref(), *pg),
