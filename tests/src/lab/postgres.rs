@@ -145,12 +145,12 @@ impl Postgres {
         let Some(process) = self.process.take() else {
             return Ok(());
         };
-        let children = children_of(process.pid());
-        // The postmaster first, so that it cannot start recovery when it sees a child die.
-        process.signal(Signal::KILL);
-        for child in children {
+        // Stopped, it neither starts a process nor sees one die, and no process sees it gone.
+        process.signal(Signal::STOP);
+        for child in children_of(process.pid()) {
             let _ = kill_process(child, Signal::KILL);
         }
+        process.signal(Signal::KILL);
         process.exit().await?;
         Ok(())
     }

@@ -62,11 +62,7 @@ impl Progress {
         self.report(name, outcome.status.success(), outcome.took, "");
         if !outcome.status.success() {
             self.show(&outcome.output);
-            bail!(
-                "{name}: {:?} ended with {}",
-                command.get_program(),
-                outcome.status
-            );
+            bail!("{name}: {}", outcome.status);
         }
         Ok(outcome)
     }
