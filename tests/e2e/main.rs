@@ -11,5 +11,7 @@ mod secrets;
 mod sequence;
 mod servers;
 mod settings;
+mod startup;
 mod stdout;
+mod types;
 mod volume;

@@ -24,14 +24,14 @@ while IFS=' ' read -r verb what; do
     folder) set -- "$@" "$what" ;;
   esac
 done
-for group in $groups; do kill -QUIT -- "-$group"; done
+for group in $groups; do kill -QUIT "-$group"; done
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   alive=
-  for group in $groups; do kill -0 -- "-$group" && alive=1; done
+  for group in $groups; do kill -0 "-$group" && alive=1; done
   [ -z "$alive" ] && break
   sleep 0.2
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -KILL "-$group"; done
 for _ in 1 2 3 4 5; do
   [ $# -eq 0 ] || rm -rf -- "$@" && break
   sleep 0.2
