@@ -189,6 +189,16 @@ impl Lab {
         outcome.unwrap_or_else(|error| panic!("run {query}: {error:?}"))
     }
 
+    /// The rows of a query.
+    ///
+    /// # Panics
+    ///
+    /// When the server refuses it.
+    pub async fn rows(&self, query: &str) -> Vec<Row> {
+        let outcome = self.client.query(query, &[]).await;
+        outcome.unwrap_or_else(|error| panic!("run {query}: {error:?}"))
+    }
+
     /// Connects anew, after the server was away.
     pub async fn reconnect(&mut self) {
         let connected = self.postgres().connect(&self.name).await;
