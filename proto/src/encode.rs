@@ -124,7 +124,11 @@ pub struct FrameEncoder {
 impl FrameEncoder {
     /// An empty encoder; memory is taken as frames grow.
     pub fn new() -> Self {
-        Self { buf: Vec::new(), change_width: 1, row_width: 1 }
+        Self {
+            buf: Vec::new(),
+            change_width: 1,
+            row_width: 1,
+        }
     }
 
     /// The frame so far.
@@ -148,13 +152,24 @@ impl FrameEncoder {
         self.buf.shrink_to(KEPT_BYTES);
     }
 
+    /// Takes back everything after the first `len` bytes; what was open there is gone.
+    pub fn truncate(&mut self, len: usize) {
+        self.buf.truncate(len);
+    }
+
     /// Writes the session's self-description, which stands first in its first frame.
     pub fn hello(&mut self, hello: &Hello) -> Result<(), OutOfMemory> {
         let open = self.open(tag::FRAME_HELLO, 1)?;
         self.varint(tag::HELLO_PROTOCOL_VERSION, hello.protocol_version.into())?;
         self.bytes_field(tag::HELLO_PLUGIN_VERSION, hello.plugin_version.as_bytes())?;
-        self.varint(tag::HELLO_SERVER_VERSION_NUM, hello.server_version_num.into())?;
-        self.bytes_field(tag::HELLO_DATABASE_ENCODING, hello.database_encoding.as_bytes())?;
+        self.varint(
+            tag::HELLO_SERVER_VERSION_NUM,
+            hello.server_version_num.into(),
+        )?;
+        self.bytes_field(
+            tag::HELLO_DATABASE_ENCODING,
+            hello.database_encoding.as_bytes(),
+        )?;
         for option in &hello.options {
             self.bytes_field(tag::HELLO_OPTION, option.as_bytes())?;
         }
@@ -168,7 +183,10 @@ impl FrameEncoder {
         self.varint(tag::RELATION_OID, relation.oid.into())?;
         self.bytes_field(tag::RELATION_SCHEMA, relation.schema.as_bytes())?;
         self.bytes_field(tag::RELATION_NAME, relation.name.as_bytes())?;
-        self.varint(tag::RELATION_REPLICA_IDENTITY, relation.replica_identity as u64)?;
+        self.varint(
+            tag::RELATION_REPLICA_IDENTITY,
+            relation.replica_identity as u64,
+        )?;
         for column in &relation.columns {
             let open = self.open(tag::RELATION_COLUMN, 1)?;
             self.bytes_field(tag::COLUMN_NAME, column.name.as_bytes())?;
@@ -325,7 +343,11 @@ impl FrameEncoder {
             Some(skipped) => Some(self.open_change(skipped, Action::Message, 0)?),
             None => None,
         };
-        let tag = if change.is_some() { tag::CHANGE_MESSAGE } else { tag::FRAME_MESSAGE };
+        let tag = if change.is_some() {
+            tag::CHANGE_MESSAGE
+        } else {
+            tag::FRAME_MESSAGE
+        };
         let open = self.open(tag, 1)?;
         self.bytes_field(tag::MESSAGE_PREFIX, prefix.as_bytes())?;
         self.bytes_field(tag::MESSAGE_CONTENT, content)?;

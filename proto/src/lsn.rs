@@ -29,10 +29,17 @@ impl FromStr for Lsn {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let half = |digits: &str| {
             let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
-            if plain { u32::from_str_radix(digits, 16).ok() } else { None }
+            if plain {
+                u32::from_str_radix(digits, 16).ok()
+            } else {
+                None
+            }
         };
         let (high, low) = text.split_once('/').ok_or(ParseLsnError)?;
-        let (high, low) = (half(high).ok_or(ParseLsnError)?, half(low).ok_or(ParseLsnError)?);
+        let (high, low) = (
+            half(high).ok_or(ParseLsnError)?,
+            half(low).ok_or(ParseLsnError)?,
+        );
         Ok(Self(u64::from(high) << 32 | u64::from(low)))
     }
 }
@@ -50,7 +57,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "/", "1/", "/1", "+1/0", "1/100000000", "1/2/3", "g/0", " 1/0"] {
+        for text in [
+            "",
+            "/",
+            "1/",
+            "/1",
+            "+1/0",
+            "1/100000000",
+            "1/2/3",
+            "g/0",
+            " 1/0",
+        ] {
             assert_eq!(text.parse::<Lsn>(), Err(ParseLsnError), "{text:?}");
         }
     }

@@ -49,7 +49,9 @@ pub enum ReplicaIdentity {
 impl ReplicaIdentity {
     /// The identity behind a number on the wire; `None` for unknown ones.
     pub fn from_wire(number: u64) -> Option<Self> {
-        [Self::Nothing, Self::Key, Self::Full].into_iter().find(|kind| *kind as u64 == number)
+        [Self::Nothing, Self::Key, Self::Full]
+            .into_iter()
+            .find(|kind| *kind as u64 == number)
     }
 }
 

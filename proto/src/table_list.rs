@@ -16,7 +16,9 @@ pub struct TableList {
 impl TableList {
     /// Whether any item matches the table.
     pub fn matches(&self, schema: &str, table: &str) -> bool {
-        self.patterns.iter().any(|p| p.schema.matches(schema) && p.table.matches(table))
+        self.patterns
+            .iter()
+            .any(|p| p.schema.matches(schema) && p.table.matches(table))
     }
 
     /// The items, in the order of the list.
@@ -57,10 +59,14 @@ impl NamePattern {
         let [first, middle @ .., last] = self.texts.as_slice() else {
             return self.exact() == Some(name);
         };
-        let Some(mut rest) = name.strip_prefix(first.as_str()) else { return false };
+        let Some(mut rest) = name.strip_prefix(first.as_str()) else {
+            return false;
+        };
         // The leftmost place for each text leaves the most room for those after it.
         for text in middle {
-            let Some(at) = rest.find(text.as_str()) else { return false };
+            let Some(at) = rest.find(text.as_str()) else {
+                return false;
+            };
             rest = &rest[at + text.len()..];
         }
         rest.ends_with(last.as_str())
@@ -110,7 +116,10 @@ impl FromStr for TableList {
     type Err = TableListError;
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
-        let mut reader = Reader { chars: list.chars().collect(), at: 0 };
+        let mut reader = Reader {
+            chars: list.chars().collect(),
+            at: 0,
+        };
         let mut patterns = Vec::new();
         loop {
             reader.skip_blanks();
@@ -142,7 +151,10 @@ impl Reader {
             return Err(self.fault_next(TableListFault::NoDot));
         }
         self.at += 1;
-        Ok(TablePattern { schema, table: self.name()? })
+        Ok(TablePattern {
+            schema,
+            table: self.name()?,
+        })
     }
 
     /// Reads one name and stops before a dot, comma, blank or the end.
@@ -217,12 +229,18 @@ impl Reader {
 
     /// A fault at the character that was read last.
     fn fault_here(&self, fault: TableListFault) -> TableListError {
-        TableListError { position: self.at, fault }
+        TableListError {
+            position: self.at,
+            fault,
+        }
     }
 
     /// A fault at the character that comes next.
     fn fault_next(&self, fault: TableListFault) -> TableListError {
-        TableListError { position: self.at + 1, fault }
+        TableListError {
+            position: self.at + 1,
+            fault,
+        }
     }
 }
 
@@ -238,9 +256,12 @@ mod tests {
     fn names_match_whole_and_case_sensitively() {
         let users = list("public.users");
         assert!(users.matches("public", "users"));
-        for (schema, table) in
-            [("public", "user"), ("public", "users2"), ("Public", "users"), ("x.public", "users")]
-        {
+        for (schema, table) in [
+            ("public", "user"),
+            ("public", "users2"),
+            ("Public", "users"),
+            ("x.public", "users"),
+        ] {
             assert!(!users.matches(schema, table), "{schema}.{table}");
         }
     }
@@ -259,7 +280,11 @@ mod tests {
             ("s.ab*ba", "s", "abba", true),
             ("s.a**b", "s", "ab", true),
         ] {
-            assert_eq!(list(pattern).matches(schema, table), expected, "{pattern} {schema}.{table}");
+            assert_eq!(
+                list(pattern).matches(schema, table),
+                expected,
+                "{pattern} {schema}.{table}"
+            );
         }
     }
 

@@ -44,9 +44,15 @@ pub enum Action {
 impl Action {
     /// The action behind a number on the wire; `None` for numbers that this version does not know.
     pub fn from_wire(number: u64) -> Option<Self> {
-        [Self::Insert, Self::Update, Self::Delete, Self::Truncate, Self::Message]
-            .into_iter()
-            .find(|action| *action as u64 == number)
+        [
+            Self::Insert,
+            Self::Update,
+            Self::Delete,
+            Self::Truncate,
+            Self::Message,
+        ]
+        .into_iter()
+        .find(|action| *action as u64 == number)
     }
 }
 
@@ -62,6 +68,8 @@ pub enum OmittedReason {
 impl OmittedReason {
     /// The reason behind a number on the wire; `None` for numbers that this version does not know.
     pub fn from_wire(number: u64) -> Option<Self> {
-        [Self::TooLarge, Self::Unreadable].into_iter().find(|reason| *reason as u64 == number)
+        [Self::TooLarge, Self::Unreadable]
+            .into_iter()
+            .find(|reason| *reason as u64 == number)
     }
 }

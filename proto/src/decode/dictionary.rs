@@ -1,0 +1,197 @@
+use std::{collections::HashMap, ops::Deref};
+
+use crate::{
+    Column, DecodeError, Kind, MAX_COLUMNS, Relation, ReplicaIdentity,
+    json::Fragments,
+    wire::{LEN, Reader, VARINT},
+};
+
+/// A [`Relation`] of the running session, with what is worked out once for all its changes.
+#[derive(Debug)]
+pub struct RelationEntry {
+    relation: Relation,
+    routing_key: String,
+    fragments: Fragments,
+}
+
+impl RelationEntry {
+    fn new(relation: Relation) -> Self {
+        let routing_key = format!("{}.{}", relation.schema, relation.name);
+        let fragments = Fragments::new(&relation, &routing_key);
+        Self {
+            relation,
+            routing_key,
+            fragments,
+        }
+    }
+
+    /// `schema.table`, raw names: the routing key of its events and their `table_name`.
+    pub fn routing_key(&self) -> &str {
+        &self.routing_key
+    }
+
+    pub(crate) fn fragments(&self) -> &Fragments {
+        &self.fragments
+    }
+}
+
+impl Deref for RelationEntry {
+    type Target = Relation;
+
+    fn deref(&self) -> &Relation {
+        &self.relation
+    }
+}
+
+/// The session's relations by id. A new entry of a table takes the place of the table's former one,
+/// which no later change can use, so the dictionary grows with tables and not with DDL.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    entries: Vec<RelationEntry>,
+    by_id: HashMap<u32, usize>,
+    by_oid: HashMap<u32, usize>,
+    /// Where the last change's relation stands; the next one is likely the same.
+    recent: usize,
+    last_id: u32,
+}
+
+impl Dictionary {
+    pub(crate) fn get(&mut self, id: u32) -> Result<&RelationEntry, DecodeError> {
+        if self
+            .entries
+            .get(self.recent)
+            .is_none_or(|entry| entry.id != id)
+        {
+            self.recent = *self
+                .by_id
+                .get(&id)
+                .ok_or(DecodeError::RelationUnknown(id))?;
+        }
+        Ok(&self.entries[self.recent])
+    }
+
+    pub(crate) fn insert(&mut self, bytes: &[u8]) -> Result<&RelationEntry, DecodeError> {
+        let relation = read_relation(bytes)?;
+        let (id, oid) = (relation.id, relation.oid);
+        if id <= self.last_id {
+            return Err(DecodeError::RelationId(id));
+        }
+        self.last_id = id;
+        let entry = RelationEntry::new(relation);
+        let at = match self.by_oid.get(&oid) {
+            Some(&at) => {
+                self.by_id.remove(&self.entries[at].id);
+                self.entries[at] = entry;
+                at
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        };
+        self.by_oid.insert(oid, at);
+        self.by_id.insert(id, at);
+        Ok(&self.entries[at])
+    }
+}
+
+fn read_relation(bytes: &[u8]) -> Result<Relation, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let (mut id, mut oid, mut identity) = (0, 0, 0);
+    let (mut schema, mut name) = ("", "");
+    let (mut columns, mut primary_key) = (Vec::new(), Vec::new());
+    while let Some(tag) = reader.tag()? {
+        match tag.field {
+            1 => id = reader.typed(tag, VARINT)?.varint32()?,
+            2 => oid = reader.typed(tag, VARINT)?.varint32()?,
+            3 => schema = reader.typed(tag, LEN)?.text("schema name")?,
+            4 => name = reader.typed(tag, LEN)?.text("table name")?,
+            5 => identity = reader.typed(tag, VARINT)?.varint()?,
+            6 if columns.len() == MAX_COLUMNS => {
+                return Err(DecodeError::Relation {
+                    id,
+                    reason: "too many columns",
+                });
+            }
+            6 => {
+                columns.push(read_column(reader.typed(tag, LEN)?.bytes()?)?);
+            }
+            // Packed by default in proto3; a reader has to take both forms.
+            7 if tag.wire_type == VARINT => primary_key.push(reader.varint32()?),
+            7 => {
+                let mut packed = Reader::new(reader.typed(tag, LEN)?.bytes()?);
+                while !packed.is_empty() {
+                    primary_key.push(packed.varint32()?);
+                }
+            }
+            _ => reader.skip(tag)?,
+        }
+    }
+    let replica_identity = ReplicaIdentity::from_wire(identity).ok_or(DecodeError::Enum {
+        what: "replica identity",
+        number: identity,
+    })?;
+    check_names(id, schema, name, &columns)?;
+    check_primary_key(id, &primary_key, columns.len())?;
+    let (schema, name) = (schema.to_owned(), name.to_owned());
+    Ok(Relation {
+        id,
+        oid,
+        schema,
+        name,
+        replica_identity,
+        columns,
+        primary_key,
+    })
+}
+
+fn read_column(bytes: &[u8]) -> Result<Column, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let (mut name, mut type_oid, mut kind, mut identity) = ("", 0, 0, false);
+    while let Some(tag) = reader.tag()? {
+        match tag.field {
+            1 => name = reader.typed(tag, LEN)?.text("column name")?,
+            2 => type_oid = reader.typed(tag, VARINT)?.varint32()?,
+            3 => kind = reader.typed(tag, VARINT)?.varint()?,
+            4 => identity = reader.typed(tag, VARINT)?.varint()? != 0,
+            _ => reader.skip(tag)?,
+        }
+    }
+    let kind = Kind::from_wire(kind).ok_or(DecodeError::Enum {
+        what: "kind",
+        number: kind,
+    })?;
+    Ok(Column {
+        name: name.to_owned(),
+        type_oid,
+        kind,
+        identity,
+    })
+}
+
+/// PostgreSQL has no empty identifiers. To refuse them also keeps the memory of an entry near the
+/// size of its bytes.
+fn check_names(id: u32, schema: &str, name: &str, columns: &[Column]) -> Result<(), DecodeError> {
+    if schema.is_empty() || name.is_empty() || columns.iter().any(|c| c.name.is_empty()) {
+        return Err(DecodeError::Relation {
+            id,
+            reason: "a name is empty",
+        });
+    }
+    Ok(())
+}
+
+fn check_primary_key(id: u32, key: &[u32], columns: usize) -> Result<(), DecodeError> {
+    let mut seen = [false; MAX_COLUMNS];
+    for &position in key {
+        let position = position as usize;
+        if position >= columns || seen[position] {
+            return Err(DecodeError::Relation {
+                id,
+                reason: "primary key without its columns",
+            });
+        }
+        seen[position] = true;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The documented JSON event of a change.
+
+mod fragments;
+mod number;
+mod object;
+mod old;
+mod text;
+mod time;
+mod value;
+
+use crate::{Action, Change, Value};
+pub(crate) use fragments::Fragments;
+use fragments::Id;
+use object::{Object, Span};
+use old::OldRow;
+
+/// Writes changes as JSON events; keeps its scratch memory from one to the next.
+///
+/// An event is UTF-8, on one line, with exactly these keys in this order:
+///
+/// | key | value |
+/// |---|---|
+/// | `table_name` | `schema.table`, raw names |
+/// | `old` | what is known of the old row: all of it under REPLICA IDENTITY FULL, the identity's columns under DEFAULT and USING INDEX, else `{}` |
+/// | `new` | the new row; `{}` for DELETE and TRUNCATE |
+/// | `id` | the column named `id`, else the primary key (an object in key order, where it has several columns), of `new` or for DELETE of `old`; `null` where the row lacks it |
+/// | `diff` | INSERT: the columns of `new` that are not NULL. UPDATE: the columns of `new` that differ from `old`, and those that `old` lacks and that are not NULL. Else `{}` |
+/// | `action` | `"I"`, `"U"`, `"D"` or `"T"` |
+///
+/// Values are what PostgreSQL's `row_to_json` prints under `TimeZone=UTC`, `DateStyle=ISO`,
+/// `IntervalStyle=postgres`, `extra_float_digits=1`, `bytea_output=hex`. Line breaks between the
+/// tokens of a `json` value become blanks, and bytes that are no UTF-8 become U+FFFD. A value that
+/// the plugin kept back is an object: `{"pgevents_omitted":"too_large","bytes":5000000}` (or
+/// `"unreadable"`; 0 bytes where the size is unknown).
+#[derive(Debug, Default)]
+pub struct EventJson {
+    /// Where the columns of the rows stand in the output; `None`: the row does not have the column.
+    old: Vec<Option<Span>>,
+    new: Vec<Option<Span>>,
+}
+
+impl EventJson {
+    /// A writer without scratch memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends the event of `change` to `out`, with nothing before or after it.
+    pub fn write(&mut self, change: &Change<'_>, out: &mut Vec<u8>) {
+        let fragments = change.relation.fragments();
+        let old = OldRow::of(change);
+        out.extend_from_slice(fragments.head());
+        self.write_old(change, old, out);
+        out.extend_from_slice(b",\"new\":");
+        self.write_new(change, old, out);
+        out.extend_from_slice(b",\"id\":");
+        let row = if change.action == Action::Delete {
+            &self.old
+        } else {
+            &self.new
+        };
+        write_id(fragments.id(), row, out);
+        out.extend_from_slice(b",\"diff\":");
+        self.write_diff(change, old, out);
+        out.extend_from_slice(match change.action {
+            Action::Insert => b",\"action\":\"I\"}",
+            Action::Update => b",\"action\":\"U\"}",
+            Action::Delete => b",\"action\":\"D\"}",
+            Action::Truncate => b",\"action\":\"T\"}",
+            // The decoder gives these as `Event::Message`; there is no row to show.
+            Action::Message => b",\"action\":\"M\"}",
+        });
+    }
+
+    fn write_old(&mut self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
+        self.old.clear();
+        let mut object = Object::open(out);
+        if !old.is_empty() {
+            for column in 0..change.relation.columns.len() {
+                let value = old.value(column);
+                let known = value != Value::Absent;
+                self.old
+                    .push(known.then(|| object.column(change.relation, column, value)));
+            }
+        }
+        object.close();
+    }
+
+    fn write_new(&mut self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
+        self.new.clear();
+        let mut object = Object::open(out);
+        for (column, &value) in change.new.iter().flat_map(|row| row.iter().enumerate()) {
+            // Formatted once: what the old row shares is copied from there.
+            let span = match self.old.get(column) {
+                _ if value == Value::Absent => None,
+                Some(&Some(span)) if old.shares(column) => Some(object.copy(span)),
+                _ => Some(object.column(change.relation, column, value)),
+            };
+            self.new.push(span);
+        }
+        object.close();
+    }
+
+    fn write_diff(&self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
+        let mut object = Object::open(out);
+        for (column, &value) in change.new.iter().flat_map(|row| row.iter().enumerate()) {
+            if let Some(span) = self.new[column]
+                && old.differs(column, value)
+            {
+                object.copy(span);
+            }
+        }
+        object.close();
+    }
+}
+
+fn write_id(id: &Id, row: &[Option<Span>], out: &mut Vec<u8>) {
+    let span = |column: usize| row.get(column).copied().flatten();
+    match id {
+        Id::None => out.extend_from_slice(b"null"),
+        Id::Column(column) => match span(*column) {
+            Some(span) => out.extend_from_within(span.value..span.end),
+            None => out.extend_from_slice(b"null"),
+        },
+        // A part of a key names no row.
+        Id::Columns(columns) if columns.iter().any(|&column| span(column).is_none()) => {
+            out.extend_from_slice(b"null");
+        }
+        Id::Columns(columns) => {
+            let mut object = Object::open(out);
+            for span in columns.iter().filter_map(|&column| span(column)) {
+                object.copy(span);
+            }
+            object.close();
+        }
+    }
+}
