@@ -116,7 +116,9 @@ async fn nulls_are_in_the_rows_and_in_the_diff_only_when_a_value_became_null() {
 #[tokio::test]
 async fn changes_of_two_tables_in_one_transaction_keep_their_order() {
     let events = check(
-        &format!("{USERS}; CREATE SCHEMA \"Shop.Floor\"; CREATE TABLE \"Shop.Floor\".\"order\" (id bigint)"),
+        &format!("{USERS}; CREATE SCHEMA \"Shop.Floor\";
+             CREATE TABLE \"Shop.Floor\".\"order\" (id bigint);
+             ALTER TABLE \"Shop.Floor\".\"order\" REPLICA IDENTITY FULL"),
         "INSERT INTO users VALUES (1, 'a');
          INSERT INTO \"Shop.Floor\".\"order\" VALUES (9007199254740993);
          INSERT INTO users VALUES (2, 'b')",
