@@ -1,0 +1,171 @@
+//! What PostgreSQL calls. Source: PostgreSQL docs, "Logical Decoding Output Plugins".
+//!
+//! Each callback turns its pointers into the wrappers of [`crate::ffi`] and hands them to the
+//! session. `pg_guard` turns a panic into an ERROR of this backend.
+
+use pgrx::{PgSqlErrorCode, ereport, pg_guard, pg_sys};
+
+use crate::{
+    ffi::{self, Context, RowChange, Table, Txn},
+    options::{OptionError, Options},
+    session::Session,
+};
+
+/// Entry point: tells PostgreSQL which callbacks there are. Those for streaming of open
+/// transactions and for two-phase commit are left out on purpose: a prepared transaction arrives
+/// when it commits, and nothing arrives that may yet roll back.
+///
+/// # Safety
+///
+/// For PostgreSQL only; `callbacks` is writable.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn _PG_output_plugin_init(
+    callbacks: *mut pg_sys::OutputPluginCallbacks,
+) {
+    // SAFETY: by contract.
+    let callbacks = unsafe { &mut *callbacks };
+    callbacks.startup_cb = Some(startup_cb);
+    callbacks.begin_cb = Some(begin_cb);
+    callbacks.change_cb = Some(change_cb);
+    callbacks.truncate_cb = Some(truncate_cb);
+    callbacks.commit_cb = Some(commit_cb);
+    callbacks.message_cb = Some(message_cb);
+}
+
+/// Reads the options. An option that cannot be followed is the one thing that this plugin raises an
+/// ERROR for: nothing has been decoded yet, and nothing will be until it is put right.
+#[pg_guard]
+unsafe extern "C-unwind" fn startup_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    options: *mut pg_sys::OutputPluginOptions,
+    is_init: bool,
+) {
+    // SAFETY: handed over by PostgreSQL for this call.
+    let context = unsafe { Context::new(ctx) };
+    context.configure(options, false);
+    refuse_another_major();
+    if is_init {
+        return;
+    }
+    match Options::parse(context.options()) {
+        Ok(options) => context.attach(Session::start(context, options)),
+        Err(error) => refuse(&error),
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn begin_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    txn: *mut pg_sys::ReorderBufferTXN,
+) {
+    // SAFETY: handed over by PostgreSQL for this call; startup_cb attached a Session.
+    if let (Some(session), Some(txn)) = unsafe { (session(ctx), Txn::new(txn)) } {
+        session.begin(txn);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn change_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    _txn: *mut pg_sys::ReorderBufferTXN,
+    relation: pg_sys::Relation,
+    change: *mut pg_sys::ReorderBufferChange,
+) {
+    // SAFETY: handed over by PostgreSQL for this call; the relation is open.
+    unsafe {
+        if let Some(session) = session(ctx) {
+            session.change(
+                Context::new(ctx),
+                Table::new(relation),
+                RowChange::new(change),
+            );
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn truncate_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    _txn: *mut pg_sys::ReorderBufferTXN,
+    count: std::ffi::c_int,
+    _relations: *mut pg_sys::Relation,
+    _change: *mut pg_sys::ReorderBufferChange,
+) {
+    // SAFETY: handed over by PostgreSQL for this call.
+    unsafe {
+        if let Some(session) = session(ctx) {
+            for _ in 0..count {
+                session.skip(Context::new(ctx));
+            }
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn commit_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    _txn: *mut pg_sys::ReorderBufferTXN,
+    _commit_lsn: pg_sys::XLogRecPtr,
+) {
+    // SAFETY: handed over by PostgreSQL for this call.
+    unsafe {
+        if let Some(session) = session(ctx) {
+            session.commit(Context::new(ctx));
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn message_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    txn: *mut pg_sys::ReorderBufferTXN,
+    _message_lsn: pg_sys::XLogRecPtr,
+    transactional: bool,
+    _prefix: *const std::ffi::c_char,
+    _message_size: pg_sys::Size,
+    _message: *const std::ffi::c_char,
+) {
+    // SAFETY: handed over by PostgreSQL for this call; txn is NULL outside of transactions.
+    unsafe {
+        if let (Some(session), Some(_), true) = (session(ctx), Txn::new(txn), transactional) {
+            session.skip(Context::new(ctx));
+        }
+    }
+}
+
+/// # Safety
+///
+/// `ctx` is what PostgreSQL handed to the running callback.
+unsafe fn session<'a>(ctx: *mut pg_sys::LogicalDecodingContext) -> Option<&'a mut Session> {
+    // SAFETY: only startup_cb attaches state, a Session; callbacks run one at a time, so no other
+    // reference exists.
+    unsafe { Context::new(ctx).state::<Session>() }
+}
+
+/// The layout of what PostgreSQL hands over differs between majors. The magic block catches that at
+/// load; this says it in words that help.
+fn refuse_another_major() {
+    let (running, built_for) = ffi::server_version_num();
+    if running / 10000 != built_for / 10000 {
+        let message = format!(
+            "pgevents was built for PostgreSQL {} and runs in {}",
+            built_for / 10000,
+            running / 10000
+        );
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            message
+        );
+    }
+}
+
+fn refuse(error: &OptionError) {
+    let message = format!("pgevents: {error}. {}", error.hint());
+    ereport!(
+        ERROR,
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        message
+    );
+}

@@ -1,0 +1,139 @@
+//! How the values of one column are read and sent: decided once per definition of a table.
+
+use pgevents_proto::Kind;
+use pgrx::pg_sys::{self, Oid};
+
+use crate::ffi::{
+    Attribute, MemoryContext, OutputFunction, TypeOutput, composite_attributes, has_json_cast,
+};
+
+/// Composite types that contain each other deeper than this are shown as text.
+const MAX_TYPE_DEPTH: usize = 16;
+
+/// One column that travels.
+pub struct Column {
+    /// Position of its attribute in a deformed tuple.
+    pub attribute: usize,
+    /// Passed by value.
+    pub by_value: bool,
+    /// Size in bytes; -1 for varlena, -2 for a C string.
+    pub length: i16,
+    /// How to read a value.
+    pub form: Form,
+    /// How it travels.
+    pub kind: Kind,
+}
+
+/// What a datum of a column holds.
+pub enum Form {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    /// Days since 2000-01-01.
+    Date,
+    /// Microseconds: time, timestamp, timestamptz.
+    Micros,
+    /// 16 bytes.
+    Uuid,
+    /// A varlena whose payload is sent as it is; `text` is converted to UTF-8.
+    Varlena {
+        text: bool,
+    },
+    /// Anything else, by a function that returns a C string.
+    Output(OutputFunction),
+    /// An array or a composite, by a function that returns JSON as a text.
+    Json(OutputFunction),
+}
+
+impl Form {
+    /// Whether reading a value calls the type's own code.
+    pub fn calls_output(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::Json(_))
+    }
+}
+
+impl Column {
+    /// Plans how `attribute` is sent; function look-ups live in `memory`.
+    pub fn plan(attribute: &Attribute, memory: &MemoryContext) -> Self {
+        let (form, kind) = form_of(attribute.type_oid, memory);
+        Self {
+            attribute: attribute.index,
+            by_value: attribute.by_value,
+            length: attribute.length,
+            form,
+            kind,
+        }
+    }
+}
+
+fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
+    let output = TypeOutput::of(type_oid);
+    match output.base {
+        pg_sys::BOOLOID => (Form::Bool, Kind::Bool),
+        pg_sys::INT2OID => (Form::Int2, Kind::Integer),
+        pg_sys::INT4OID => (Form::Int4, Kind::Integer),
+        pg_sys::INT8OID => (Form::Int8, Kind::Integer),
+        pg_sys::FLOAT4OID => (Form::Float4, Kind::Float4),
+        pg_sys::FLOAT8OID => (Form::Float8, Kind::Float8),
+        pg_sys::DATEOID => (Form::Date, Kind::Date),
+        pg_sys::TIMEOID => (Form::Micros, Kind::Time),
+        pg_sys::TIMESTAMPOID => (Form::Micros, Kind::Timestamp),
+        pg_sys::TIMESTAMPTZOID => (Form::Micros, Kind::Timestamptz),
+        pg_sys::UUIDOID => (Form::Uuid, Kind::Uuid),
+        pg_sys::BYTEAOID => (Form::Varlena { text: false }, Kind::Bytea),
+        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID => {
+            (Form::Varlena { text: true }, Kind::Text)
+        }
+        pg_sys::JSONOID => (Form::Varlena { text: true }, Kind::Json),
+        pg_sys::NUMERICOID => (
+            Form::Output(OutputFunction::new(output.function, memory)),
+            Kind::Numeric,
+        ),
+        pg_sys::JSONBOID => (
+            Form::Output(OutputFunction::new(output.function, memory)),
+            Kind::Json,
+        ),
+        base => match json_function(&output) {
+            Some(function) if !runs_user_cast(base, 0) => (
+                Form::Json(OutputFunction::new(Oid::from(function), memory)),
+                Kind::Json,
+            ),
+            _ => (
+                Form::Output(OutputFunction::new(output.function, memory)),
+                Kind::Text,
+            ),
+        },
+    }
+}
+
+/// The function that makes JSON of a value without being told its type.
+fn json_function(output: &TypeOutput) -> Option<u32> {
+    if output.element.is_some() {
+        Some(pg_sys::F_ARRAY_TO_JSON_ANYARRAY)
+    } else if output.composite {
+        Some(pg_sys::F_ROW_TO_JSON_RECORD)
+    } else {
+        None
+    }
+}
+
+/// Whether `to_json` of the type would call a cast function that somebody made, here or in a part of
+/// it. Such a function may do anything, also what decoding must not, so text is sent instead.
+fn runs_user_cast(type_oid: Oid, depth: usize) -> bool {
+    if depth > MAX_TYPE_DEPTH {
+        return true;
+    }
+    let output = TypeOutput::of(type_oid);
+    if let Some(element) = output.element {
+        return runs_user_cast(element, depth + 1);
+    }
+    if output.composite {
+        return composite_attributes(output.base)
+            .into_iter()
+            .any(|attribute| runs_user_cast(attribute, depth + 1));
+    }
+    has_json_cast(output.base)
+}

@@ -1,0 +1,188 @@
+//! The session's schema dictionary: what is known of each table, kept until the catalog changes.
+
+use std::collections::HashMap;
+
+use pgevents_proto::{Column as WireColumn, Relation, ReplicaIdentity};
+use pgrx::pg_sys::{FirstNormalObjectId, Oid};
+
+use crate::{
+    column::Column,
+    ffi::{Attribute, Changed, Context, Invalidations, MemoryContext, Table},
+    options::Options,
+};
+
+/// One definition of one table, with the plan for its rows.
+pub struct Entry {
+    /// What the reader is told.
+    pub relation: Relation,
+    /// Whether it has been told in this session.
+    pub announced: bool,
+    /// Whether rows of the table are wanted.
+    pub wanted: bool,
+    /// How the columns are read, in the order of `relation.columns`.
+    pub columns: Vec<Column>,
+    /// Bitmap of the columns of the identity key.
+    pub identity: Vec<u8>,
+    /// Whether a column needs the pinned settings.
+    pub calls_output: bool,
+    /// Attributes of the table, dropped ones included: tuples of this length need no defaults.
+    memory: MemoryContext,
+    stale: bool,
+    has_user_types: bool,
+}
+
+/// Entries by object id.
+pub struct Dictionary {
+    entries: HashMap<Oid, Box<Entry>>,
+    memory: MemoryContext,
+    last_id: u32,
+}
+
+impl Dictionary {
+    /// An empty one, whose look-ups live in a child of the decoding context.
+    pub fn new(context: Context) -> Self {
+        Invalidations::register();
+        Self {
+            entries: HashMap::new(),
+            memory: context.child_memory(c"pgevents dictionary"),
+            last_id: 0,
+        }
+    }
+
+    /// The entry of an open table, made or made again if need be.
+    #[inline]
+    pub fn entry(&mut self, table: Table<'_>, options: &Options) -> &mut Entry {
+        if Invalidations::pending() {
+            self.invalidate();
+        }
+        let oid = table.oid();
+        let known = self.entries.get(&oid).is_some_and(|entry| !entry.stale);
+        if !known {
+            self.refresh(table, options);
+        }
+        self.entries
+            .get_mut(&oid)
+            .expect("the entry was just seen or made")
+    }
+
+    #[cold]
+    fn refresh(&mut self, table: Table<'_>, options: &Options) {
+        let mut entry = Entry::build(table, options, &self.memory);
+        let previous = self.entries.remove(&table.oid());
+        entry.relation.id = match &previous {
+            Some(previous) => previous.relation.id,
+            None => 0,
+        };
+        // Most invalidations (statistics, a new index) leave the definition as it was.
+        if let Some(previous) = previous {
+            if previous.relation == entry.relation {
+                entry.announced = previous.announced;
+            } else {
+                entry.relation.id = 0;
+            }
+            previous.memory.delete();
+        }
+        if entry.relation.id == 0 {
+            self.last_id += 1;
+            entry.relation.id = self.last_id;
+        }
+        self.entries.insert(table.oid(), Box::new(entry));
+    }
+
+    #[cold]
+    fn invalidate(&mut self) {
+        let (changed, types) = Invalidations::take();
+        match changed {
+            Changed::Everything => {
+                for entry in self.entries.values_mut() {
+                    entry.stale = true;
+                }
+            }
+            Changed::Tables(oids, count) => {
+                for oid in &oids[..count] {
+                    if let Some(entry) = self.entries.get_mut(oid) {
+                        entry.stale = true;
+                    }
+                }
+            }
+        }
+        if types {
+            // Schemas are renamed rarely; types are made with every table, so only tables that use
+            // a user's type look again, and all take one look at their name.
+            for entry in self.entries.values_mut() {
+                entry.stale |= entry.has_user_types || entry.wanted;
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn build(table: Table<'_>, options: &Options, memory: &MemoryContext) -> Self {
+        let memory = memory.child(c"pgevents relation");
+        let (schema, name) = memory.scope(|| table.name(options.partition_root));
+        let wanted = table.is_user_table() && options.wants_table(&schema, &name);
+        let mut entry = Self {
+            relation: Relation {
+                id: 0,
+                oid: u32::from(table.oid()),
+                schema,
+                name,
+                replica_identity: ReplicaIdentity::Nothing,
+                columns: Vec::new(),
+                primary_key: Vec::new(),
+            },
+            announced: false,
+            wanted,
+            columns: Vec::new(),
+            identity: Vec::new(),
+            calls_output: false,
+            memory,
+            stale: false,
+            has_user_types: false,
+        };
+        if wanted {
+            entry.plan_columns(table);
+        }
+        entry
+    }
+
+    fn plan_columns(&mut self, table: Table<'_>) {
+        let mut attributes = table.attributes();
+        // The generated value of a virtual column is nowhere in the WAL.
+        attributes.retain(|attribute| !attribute.virtual_generated);
+        let identity_key = table.identity_key();
+        self.relation.replica_identity = match table.replica_identity() {
+            b'f' => ReplicaIdentity::Full,
+            b'd' | b'i' if !identity_key.is_empty() => ReplicaIdentity::Key,
+            _ => ReplicaIdentity::Nothing,
+        };
+        let keyed = self.relation.replica_identity == ReplicaIdentity::Key;
+        self.identity = vec![0; attributes.len().div_ceil(8)];
+        for (position, attribute) in attributes.iter().enumerate() {
+            let identity = keyed && identity_key.contains(&attribute.index);
+            if identity {
+                self.identity[position / 8] |= 1 << (position % 8);
+            }
+            self.plan_column(attribute, identity);
+        }
+        self.relation.primary_key = table
+            .primary_key()
+            .into_iter()
+            .filter_map(|index| attributes.iter().position(|a| a.index == index))
+            .map(|position| position as u32)
+            .collect();
+    }
+
+    fn plan_column(&mut self, attribute: &Attribute, identity: bool) {
+        let column = self.memory.scope(|| Column::plan(attribute, &self.memory));
+        self.calls_output |= column.form.calls_output();
+        self.has_user_types |= u32::from(attribute.type_oid) >= FirstNormalObjectId;
+        self.relation.columns.push(WireColumn {
+            name: attribute.name.clone(),
+            type_oid: u32::from(attribute.type_oid),
+            kind: column.kind,
+            identity,
+        });
+        self.columns.push(column);
+    }
+}
