@@ -367,11 +367,14 @@ impl Bitmaps {
             let at = column.attribute;
             let (byte, bit) = (position / 8, 1 << (position % 8));
             if source.row.nulls[at] {
+                if self.columns[byte] & bit == 0 {
+                    continue;
+                }
                 if !any_null {
                     self.nulls[..bytes].fill(0);
                     any_null = true;
                 }
-                self.nulls[byte] |= bit & self.columns[byte];
+                self.nulls[byte] |= bit;
             } else if source.limits.external
                 && value::is_unchanged_toast(column, source.row.values[at])
             {

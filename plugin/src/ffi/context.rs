@@ -1,0 +1,126 @@
+//! The decoding context: options in, messages out.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use super::memory::MemoryContext;
+
+/// The decoding context of this session.
+#[derive(Clone, Copy)]
+pub struct Context(*mut pg_sys::LogicalDecodingContext);
+
+impl Context {
+    /// # Safety
+    ///
+    /// `ctx` is what PostgreSQL handed to a callback that has not returned yet.
+    pub unsafe fn new(ctx: *mut pg_sys::LogicalDecodingContext) -> Self {
+        Self(ctx)
+    }
+
+    /// Options as given, in order; `None` is an option without a value.
+    pub fn options(self) -> Vec<(String, Option<String>)> {
+        let mut options = Vec::new();
+        // SAFETY: `ctx` is live (see `new`); the list and its DefElems were built by the grammar or by
+        // pg_logical_slot_get_changes and live in `ctx`.
+        unsafe {
+            let list = (*self.0).output_plugin_options;
+            let length = if list.is_null() { 0 } else { (*list).length };
+            for i in 0..length {
+                let element = (*(*list).elements.add(i as usize))
+                    .ptr_value
+                    .cast::<pg_sys::DefElem>();
+                let name = CStr::from_ptr((*element).defname)
+                    .to_string_lossy()
+                    .into_owned();
+                let value = (!(*element).arg.is_null()).then(|| {
+                    let text = pg_sys::defGetString(element);
+                    CStr::from_ptr(text).to_string_lossy().into_owned()
+                });
+                options.push((name, value));
+            }
+        }
+        options
+    }
+
+    /// Chooses between binary and textual output and turns off what this plugin does not speak.
+    pub fn configure(self, options: *mut pg_sys::OutputPluginOptions, textual: bool) {
+        // SAFETY: both pointers belong to the running startup callback.
+        unsafe {
+            (*options).output_type = if textual {
+                pg_sys::OutputPluginOutputType::OUTPUT_PLUGIN_TEXTUAL_OUTPUT
+            } else {
+                pg_sys::OutputPluginOutputType::OUTPUT_PLUGIN_BINARY_OUTPUT
+            };
+            // Rows that a table rewrite copies are no events.
+            (*options).receive_rewrites = false;
+            #[cfg(not(feature = "pg13"))]
+            {
+                (*self.0).streaming = false;
+                (*self.0).twophase = false;
+            }
+        }
+    }
+
+    /// Ties `state` to the context: it is dropped with it, also after an ERROR, when PostgreSQL
+    /// does not call the shutdown callback.
+    pub fn attach<T>(self, state: T) {
+        // SAFETY: `context` is the memory context of the live `ctx`.
+        unsafe {
+            let state =
+                pgrx::PgMemoryContexts::For((*self.0).context).leak_and_drop_on_delete(state);
+            (*self.0).output_plugin_private = state.cast();
+        }
+    }
+
+    /// # Safety
+    ///
+    /// A `T` was attached, and the caller's callback holds no other reference to it.
+    pub unsafe fn state<'a, T>(self) -> Option<&'a mut T> {
+        // SAFETY: attached as a `T`, lives as long as `ctx`, and is not aliased (both by contract).
+        unsafe { (*self.0).output_plugin_private.cast::<T>().as_mut() }
+    }
+
+    /// Sends one message to the client. `last` says that nothing of this callback follows.
+    pub fn write(self, payload: &[u8], last: bool) {
+        // SAFETY: `ctx` is live and accepts writes in begin, change, commit and message callbacks;
+        // PrepareWrite is paired with Write and `out` is only appended to in between, as a
+        // walsender's header already stands in it.
+        unsafe {
+            pg_sys::OutputPluginPrepareWrite(self.0, last);
+            // The length fits: a payload is bounded far below StringInfo's 1 GiB.
+            pg_sys::appendBinaryStringInfo(
+                (*self.0).out,
+                payload.as_ptr().cast(),
+                payload.len() as _,
+            );
+            pg_sys::OutputPluginWrite(self.0, last);
+        }
+    }
+
+    /// Lets the walsender answer its client and check its timeouts while nothing is written.
+    /// `skipped` says that the transaction sent nothing.
+    pub fn update_progress(self, skipped: bool) {
+        // SAFETY: `ctx` is live.
+        unsafe {
+            #[cfg(any(feature = "pg13", feature = "pg14"))]
+            {
+                let _ = skipped;
+                pg_sys::OutputPluginUpdateProgress(self.0);
+            }
+            #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+            pg_sys::OutputPluginUpdateProgress(self.0, skipped);
+        }
+    }
+
+    /// A memory context below this one.
+    pub fn child_memory(self, name: &'static CStr) -> MemoryContext {
+        // SAFETY: the parent is live.
+        unsafe { MemoryContext::below((*self.0).context, name) }
+    }
+}
+
+/// Whether the plugin must report progress by itself while it skips changes. From 16 on the reorder
+/// buffer does (commit 8c58624df).
+pub const PLUGIN_REPORTS_PROGRESS: bool =
+    cfg!(any(feature = "pg13", feature = "pg14", feature = "pg15"));

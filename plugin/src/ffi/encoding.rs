@@ -1,0 +1,92 @@
+//! From the encoding of the database to UTF-8.
+
+use std::{
+    ffi::{CStr, c_char, c_int},
+    slice,
+};
+
+use pgrx::pg_sys;
+
+use super::output::unless_error;
+
+/// How text of this database becomes UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// It is, or nobody knows what it is (SQL_ASCII): bytes are passed on.
+    AsIs,
+    /// PostgreSQL has a conversion.
+    Converted,
+}
+
+impl Encoding {
+    /// That of the database, with its name.
+    pub fn of_database() -> (Self, String) {
+        // SAFETY: both read the backend's state; the name is a static string.
+        let (number, name) = unsafe {
+            let name = CStr::from_ptr(pg_sys::GetDatabaseEncodingName());
+            (
+                pg_sys::GetDatabaseEncoding(),
+                name.to_string_lossy().into_owned(),
+            )
+        };
+        let as_is = number == pg_sys::pg_enc::PG_UTF8 as c_int
+            || number == pg_sys::pg_enc::PG_SQL_ASCII as c_int;
+        (if as_is { Self::AsIs } else { Self::Converted }, name)
+    }
+}
+
+/// Converts server text to UTF-8; the result lives in the current memory context. An ERROR passes
+/// as a panic (a character without a counterpart).
+///
+/// # Safety
+///
+/// `'a` does not outlive the current memory context's next reset.
+pub unsafe fn to_utf8<'a>(text: &'a [u8]) -> &'a [u8] {
+    let Ok(length) = c_int::try_from(text.len()) else {
+        return text;
+    };
+    // SAFETY: the result is `text` itself or a NUL-terminated copy.
+    unsafe {
+        let start = text.as_ptr().cast::<c_char>();
+        let converted = pg_sys::pg_server_to_any(start, length, pg_sys::pg_enc::PG_UTF8 as c_int);
+        if converted.cast_const() == start {
+            text
+        } else {
+            CStr::from_ptr(converted).to_bytes()
+        }
+    }
+}
+
+/// A name or message of the server as UTF-8, with replacement characters for what is none.
+pub fn server_text(text: &[u8]) -> String {
+    let converted = match Encoding::of_database().0 {
+        Encoding::AsIs => text,
+        // SAFETY: copied before anything is reset.
+        Encoding::Converted => unless_error(|| unsafe { to_utf8(text) }).unwrap_or(text),
+    };
+    String::from_utf8_lossy(converted).into_owned()
+}
+
+/// # Safety
+///
+/// `name` is NULL or NUL-terminated.
+pub(super) unsafe fn owned_name(name: *const c_char) -> String {
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: by contract.
+    server_text(unsafe { CStr::from_ptr(name) }.to_bytes())
+}
+
+/// Bytes behind a pointer and a length that a callback was given.
+///
+/// # Safety
+///
+/// `start` is valid for `length` bytes for `'a`, or `length` is 0.
+pub unsafe fn bytes<'a>(start: *const c_char, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: by contract.
+    unsafe { slice::from_raw_parts(start.cast(), length) }
+}

@@ -1,0 +1,64 @@
+//! PostgreSQL's memory contexts.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// A memory context of PostgreSQL's that is deleted with its parent, or before.
+pub struct MemoryContext(pub(super) pg_sys::MemoryContext);
+
+impl MemoryContext {
+    /// # Safety
+    ///
+    /// `parent` is live.
+    pub(super) unsafe fn below(parent: pg_sys::MemoryContext, name: &'static CStr) -> Self {
+        // SAFETY: by contract; the sizes are ALLOCSET_SMALL_SIZES with a larger maximum.
+        Self(unsafe {
+            pg_sys::AllocSetContextCreateInternal(parent, name.as_ptr(), 0, 1024, 8 * 1024 * 1024)
+        })
+    }
+
+    /// A context below this one.
+    pub fn child(&self, name: &'static CStr) -> Self {
+        // SAFETY: the parent is live as long as the session.
+        unsafe { Self::below(self.0, name) }
+    }
+
+    /// Deletes it with everything in it. Not on drop: when a whole session goes, its memory is gone
+    /// before its state is.
+    pub fn delete(self) {
+        // SAFETY: taken by value, so nobody can use it afterwards.
+        unsafe { pg_sys::MemoryContextDelete(self.0) }
+    }
+
+    /// Runs `work` with this as the current context.
+    #[inline]
+    pub fn scope<R>(&self, work: impl FnOnce() -> R) -> R {
+        struct Restore(pg_sys::MemoryContext);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                // SAFETY: it was current when the scope began and outlives the scope.
+                unsafe { pg_sys::CurrentMemoryContext = self.0 }
+            }
+        }
+        // SAFETY: the context is live; setting the variable is what MemoryContextSwitchTo does.
+        let _restore = unsafe {
+            let previous = pg_sys::CurrentMemoryContext;
+            pg_sys::CurrentMemoryContext = self.0;
+            Restore(previous)
+        };
+        work()
+    }
+
+    /// Frees everything in it, if there is anything.
+    #[inline]
+    pub fn reset(&self) {
+        // SAFETY: nothing that was allocated in it is used afterwards: rows borrow it only inside
+        // of one change. `isReset` is what MemoryContextReset checks first.
+        unsafe {
+            if !(*self.0).isReset {
+                pg_sys::MemoryContextReset(self.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Everything that touches a raw pointer of PostgreSQL's, and every difference between majors.
+//!
+//! The wrappers borrow for the length of one callback. What makes them sound is said once here:
+//! PostgreSQL calls an output plugin from one thread, one callback at a time, with pointers that
+//! stay valid until the callback returns (PostgreSQL docs, "Logical Decoding Output Plugins").
+
+mod context;
+mod datum;
+mod encoding;
+mod invalidation;
+mod memory;
+mod output;
+mod settings;
+mod table;
+mod tuple;
+mod txn;
+
+pub use context::{Context, PLUGIN_REPORTS_PROGRESS};
+pub use datum::{Varlena, c_string, fixed, payload, varlena};
+pub use encoding::{Encoding, bytes, server_text, to_utf8};
+pub use invalidation::{Changed, Invalidations};
+pub use memory::MemoryContext;
+pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};
+pub use settings::{PinnedSettings, TimeZone, server_version_num, utc};
+pub use table::{Attribute, Table, tables};
+pub use tuple::{DeformedRow, RowAction, RowChange, Tuple};
+pub use txn::Txn;
