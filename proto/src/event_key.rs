@@ -91,7 +91,7 @@ mod tests {
     fn text_form_is_stable() {
         assert_eq!(
             KEY.to_string(),
-            "6a3f000012345678-0000001600B374D8-303e0ed234000-41"
+            "6a3f000012345678-0000001600B374D8-303e1b0de1000-41"
         );
     }
 

@@ -1,4 +1,5 @@
-//! Which tables are meant: the value of `tables` and `exclude-tables`.
+//! Which tables and columns are meant: the values of `tables`, `exclude-tables` and
+//! `exclude-columns`.
 
 use std::str::FromStr;
 
@@ -38,6 +39,21 @@ impl TablePattern {
     /// Schema and table when the item names exactly one table; `None` when it has a `*`.
     pub fn exact(&self) -> Option<(&str, &str)> {
         Some((self.schema.exact()?, self.table.exact()?))
+    }
+}
+
+/// A list of columns, `schema.table.column` each, in the syntax of [`TableList`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnList {
+    patterns: Vec<(TablePattern, NamePattern)>,
+}
+
+impl ColumnList {
+    /// Whether any item matches the column.
+    pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
+        self.patterns.iter().any(|(of, name)| {
+            of.schema.matches(schema) && of.table.matches(table) && name.matches(column)
+        })
     }
 }
 
@@ -87,17 +103,17 @@ pub struct TableListError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableListFault {
     /// An empty list would mean nothing or everything; say which.
-    #[error("expected schema.table, found nothing")]
+    #[error("expected a qualified name, found nothing")]
     Empty,
-    /// An item without a dot.
-    #[error("expected a dot between schema and table")]
+    /// An item with too few names.
+    #[error("expected a dot and another name (schema.table, for a column schema.table.column)")]
     NoDot,
     /// `.table`, `schema.` or `""`.
     #[error("expected a name before this place")]
     NoName,
-    /// `a.b.c`; a dot inside a name is quoted or escaped.
-    #[error("unexpected second dot; write a dot inside a name as \\. or in double quotes")]
-    SecondDot,
+    /// `a.b.c` for a table; a dot inside a name is quoted or escaped.
+    #[error("unexpected dot; write a dot inside a name as \\. or in double quotes")]
+    ExtraDot,
     /// A blank inside a name without quotes.
     #[error("unexpected blank inside a name; write it as \\  or in double quotes")]
     Blank,
@@ -116,22 +132,36 @@ impl FromStr for TableList {
     type Err = TableListError;
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
-        let mut reader = Reader {
-            chars: list.chars().collect(),
-            at: 0,
-        };
-        let mut patterns = Vec::new();
-        loop {
-            reader.skip_blanks();
-            patterns.push(reader.item()?);
-            reader.skip_blanks();
-            match reader.next() {
-                None => return Ok(Self { patterns }),
-                Some(',') => {}
-                Some('.') => return Err(reader.fault_here(TableListFault::SecondDot)),
-                Some('"') => return Err(reader.fault_here(TableListFault::Quote)),
-                Some(_) => return Err(reader.fault_here(TableListFault::Blank)),
-            }
+        let items = read_list(list)?;
+        let patterns = items.into_iter().map(|[schema, table]| TablePattern { schema, table });
+        Ok(Self { patterns: patterns.collect() })
+    }
+}
+
+impl FromStr for ColumnList {
+    type Err = TableListError;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        let items = read_list(list)?;
+        let pattern = |[schema, table, column]| (TablePattern { schema, table }, column);
+        Ok(Self { patterns: items.into_iter().map(pattern).collect() })
+    }
+}
+
+/// Reads a comma list of items of `PARTS` names with dots between them.
+fn read_list<const PARTS: usize>(list: &str) -> Result<Vec<[NamePattern; PARTS]>, TableListError> {
+    let mut reader = Reader { chars: list.chars().collect(), at: 0 };
+    let mut items = Vec::new();
+    loop {
+        reader.skip_blanks();
+        items.push(reader.item()?);
+        reader.skip_blanks();
+        match reader.next() {
+            None => return Ok(items),
+            Some(',') => {}
+            Some('.') => return Err(reader.fault_here(TableListFault::ExtraDot)),
+            Some('"') => return Err(reader.fault_here(TableListFault::Quote)),
+            Some(_) => return Err(reader.fault_here(TableListFault::Blank)),
         }
     }
 }
@@ -142,19 +172,21 @@ struct Reader {
 }
 
 impl Reader {
-    fn item(&mut self) -> Result<TablePattern, TableListError> {
+    fn item<const PARTS: usize>(&mut self) -> Result<[NamePattern; PARTS], TableListError> {
         if matches!(self.peek(), None | Some(',')) {
             return Err(self.fault_next(TableListFault::Empty));
         }
-        let schema = self.name()?;
-        if self.peek() != Some('.') {
-            return Err(self.fault_next(TableListFault::NoDot));
+        let mut names = [const { NamePattern { texts: Vec::new() } }; PARTS];
+        for (part, name) in names.iter_mut().enumerate() {
+            if part > 0 {
+                if self.peek() != Some('.') {
+                    return Err(self.fault_next(TableListFault::NoDot));
+                }
+                self.at += 1;
+            }
+            *name = self.name()?;
         }
-        self.at += 1;
-        Ok(TablePattern {
-            schema,
-            table: self.name()?,
-        })
+        Ok(names)
     }
 
     /// Reads one name and stops before a dot, comma, blank or the end.
@@ -308,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn columns_have_three_names() {
+        let list: ColumnList = "public.users.password, *.*.secret_*".parse().unwrap();
+        assert!(list.matches("public", "users", "password"));
+        assert!(list.matches("a", "b", "secret_key"));
+        assert!(!list.matches("public", "users", "password2"));
+        let error = "public.users".parse::<ColumnList>().unwrap_err();
+        assert_eq!(error, TableListError { position: 13, fault: TableListFault::NoDot });
+    }
+
+    #[test]
     fn every_fault_is_refused_with_its_place() {
         use TableListFault::*;
         for (text, position, fault) in [
@@ -320,7 +362,7 @@ mod tests {
             (".t", 1, NoName),
             ("s.", 3, NoName),
             (r#"s."""#, 5, NoName),
-            ("a.b.c", 4, SecondDot),
+            ("a.b.c", 4, ExtraDot),
             ("a.b c.d", 5, Blank),
             (r#"a.b"c""#, 4, Quote),
             (r#"a."b"c"#, 6, Blank),
