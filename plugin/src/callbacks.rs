@@ -3,6 +3,9 @@
 //! Each callback turns its pointers into the wrappers of [`crate::ffi`] and hands them to the
 //! session. `pg_guard` turns a panic into an ERROR of this backend.
 
+use std::ffi::{CStr, c_char, c_int};
+
+use pgevents_proto::Lsn;
 use pgrx::{PgSqlErrorCode, ereport, pg_guard, pg_sys};
 
 use crate::{
@@ -31,6 +34,7 @@ pub unsafe extern "C-unwind" fn _PG_output_plugin_init(
     callbacks.truncate_cb = Some(truncate_cb);
     callbacks.commit_cb = Some(commit_cb);
     callbacks.message_cb = Some(message_cb);
+    callbacks.filter_by_origin_cb = Some(filter_by_origin_cb);
 }
 
 /// Reads the options. An option that cannot be followed is the one thing that this plugin raises an
@@ -49,7 +53,10 @@ unsafe extern "C-unwind" fn startup_cb(
         return;
     }
     match Options::parse(context.options()) {
-        Ok(options) => context.attach(Session::start(context, options)),
+        Ok(parsed) => {
+            context.configure(options, parsed.json);
+            context.attach(Session::start(context, parsed));
+        }
         Err(error) => refuse(&error),
     }
 }
@@ -88,16 +95,14 @@ unsafe extern "C-unwind" fn change_cb(
 unsafe extern "C-unwind" fn truncate_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
     _txn: *mut pg_sys::ReorderBufferTXN,
-    count: std::ffi::c_int,
-    _relations: *mut pg_sys::Relation,
+    count: c_int,
+    relations: *mut pg_sys::Relation,
     _change: *mut pg_sys::ReorderBufferChange,
 ) {
-    // SAFETY: handed over by PostgreSQL for this call.
+    // SAFETY: handed over by PostgreSQL for this call; the relations are open.
     unsafe {
         if let Some(session) = session(ctx) {
-            for _ in 0..count {
-                session.skip(Context::new(ctx));
-            }
+            session.truncate(Context::new(ctx), &ffi::tables(relations, count));
         }
     }
 }
@@ -119,19 +124,38 @@ unsafe extern "C-unwind" fn commit_cb(
 #[pg_guard]
 unsafe extern "C-unwind" fn message_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
-    txn: *mut pg_sys::ReorderBufferTXN,
-    _message_lsn: pg_sys::XLogRecPtr,
+    _txn: *mut pg_sys::ReorderBufferTXN,
+    message_lsn: pg_sys::XLogRecPtr,
     transactional: bool,
-    _prefix: *const std::ffi::c_char,
-    _message_size: pg_sys::Size,
-    _message: *const std::ffi::c_char,
+    prefix: *const c_char,
+    size: pg_sys::Size,
+    content: *const c_char,
 ) {
-    // SAFETY: handed over by PostgreSQL for this call; txn is NULL outside of transactions.
+    // SAFETY: handed over by PostgreSQL for this call: a NUL-terminated prefix and `size` bytes.
     unsafe {
-        if let (Some(session), Some(_), true) = (session(ctx), Txn::new(txn), transactional) {
-            session.skip(Context::new(ctx));
+        if let Some(session) = session(ctx) {
+            let prefix = ffi::server_text(CStr::from_ptr(prefix).to_bytes());
+            let content = ffi::bytes(content, size);
+            session.message(
+                Context::new(ctx),
+                transactional,
+                Lsn(message_lsn),
+                &prefix,
+                content,
+            );
         }
     }
+}
+
+/// True keeps the change back. Asked while the WAL is read, before anything is queued.
+#[pg_guard]
+unsafe extern "C-unwind" fn filter_by_origin_cb(
+    ctx: *mut pg_sys::LogicalDecodingContext,
+    origin_id: pg_sys::RepOriginId,
+) -> bool {
+    let local = origin_id == pg_sys::InvalidRepOriginId as pg_sys::RepOriginId;
+    // SAFETY: handed over by PostgreSQL for this call.
+    !local && unsafe { session(ctx) }.is_some_and(|session| session.local_only())
 }
 
 /// # Safety

@@ -24,6 +24,18 @@ pub struct ChangeWriter {
     max_value_bytes: usize,
 }
 
+/// A change with what is to be done about it.
+pub struct RowImage<'a> {
+    /// The table, open.
+    pub table: Table<'a>,
+    /// The tuples.
+    pub change: RowChange<'a>,
+    /// What happened.
+    pub action: RowAction,
+    /// Whether an update that changes nothing is kept back.
+    pub skip_noop: bool,
+}
+
 /// What became of a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Written {
@@ -68,14 +80,17 @@ impl ChangeWriter {
     #[inline]
     pub fn write(
         &mut self,
-        table: Table<'_>,
         entry: &mut Entry,
-        change: RowChange<'_>,
-        action: RowAction,
-        skip_noop: bool,
+        image: RowImage<'_>,
         skipped: impl FnOnce() -> u64,
         frame: &mut FrameEncoder,
     ) -> Result<Written, OutOfMemory> {
+        let RowImage {
+            table,
+            change,
+            action,
+            skip_noop,
+        } = image;
         match action {
             RowAction::Insert => {
                 let Some(new) = change.new_tuple() else {

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use pgevents_proto::{Column as WireColumn, Relation, ReplicaIdentity};
-use pgrx::pg_sys::{FirstNormalObjectId, Oid};
+use pgrx::{
+    PgSqlErrorCode, ereport,
+    pg_sys::{FirstNormalObjectId, Oid},
+};
 
 use crate::{
     column::Column,
@@ -25,7 +28,7 @@ pub struct Entry {
     pub identity: Vec<u8>,
     /// Whether a column needs the pinned settings.
     pub calls_output: bool,
-    /// Attributes of the table, dropped ones included: tuples of this length need no defaults.
+    /// Where the look-ups of `columns` live.
     memory: MemoryContext,
     stale: bool,
     has_user_types: bool,
@@ -141,16 +144,31 @@ impl Entry {
             has_user_types: false,
         };
         if wanted {
-            entry.plan_columns(table);
+            entry.plan_columns(table, options);
         }
         entry
     }
 
-    fn plan_columns(&mut self, table: Table<'_>) {
-        let mut attributes = table.attributes();
-        // The generated value of a virtual column is nowhere in the WAL.
-        attributes.retain(|attribute| !attribute.virtual_generated);
+    fn plan_columns(&mut self, table: Table<'_>, options: &Options) {
         let identity_key = table.identity_key();
+        let primary_key = table.primary_key();
+        let mut attributes = table.attributes();
+        attributes.retain(|attribute| {
+            let excluded = options.excludes_column(
+                &self.relation.schema,
+                &self.relation.name,
+                &attribute.name,
+            );
+            // Without its key a row could not be told from another.
+            if excluded
+                && (identity_key.contains(&attribute.index)
+                    || primary_key.contains(&attribute.index))
+            {
+                self.refuse_to_exclude(&attribute.name);
+            }
+            // The generated value of a virtual column is nowhere in the WAL.
+            !attribute.virtual_generated && !excluded
+        });
         self.relation.replica_identity = match table.replica_identity() {
             b'f' => ReplicaIdentity::Full,
             b'd' | b'i' if !identity_key.is_empty() => ReplicaIdentity::Key,
@@ -165,12 +183,26 @@ impl Entry {
             }
             self.plan_column(attribute, identity);
         }
-        self.relation.primary_key = table
-            .primary_key()
+        self.relation.primary_key = primary_key
             .into_iter()
             .filter_map(|index| attributes.iter().position(|a| a.index == index))
             .map(|position| position as u32)
             .collect();
+    }
+
+    /// The one ERROR after start-up: the option contradicts the table, and only its owner can say
+    /// which of the two is meant.
+    fn refuse_to_exclude(&self, column: &str) {
+        let message = format!(
+            "pgevents: option \"exclude-columns\": column \"{column}\" is part of the key of \
+             \"{}.{}\"; leave it out of the list, or give the table another key",
+            self.relation.schema, self.relation.name
+        );
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            message
+        );
     }
 
     fn plan_column(&mut self, attribute: &Attribute, identity: bool) {

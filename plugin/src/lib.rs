@@ -13,6 +13,7 @@ mod column;
 mod dictionary;
 mod ffi;
 mod options;
+mod output;
 mod session;
 mod transaction;
 mod value;

@@ -1,6 +1,6 @@
 //! What the user asked for, from START_REPLICATION or the SQL interface.
 
-use pgevents_proto::{TableList, TableListError};
+use pgevents_proto::{ColumnList, TableList, TableListError};
 
 /// Largest row that is written, in bytes; values that would pass it are kept back. Far below the
 /// 1 GiB that one message of PostgreSQL's protocol may have.
@@ -8,30 +8,40 @@ pub const MAX_ROW_BYTES: usize = 512 * 1024 * 1024;
 
 const DEFAULT_MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
-const KNOWN: &str = "actions, exclude-tables, max-value-bytes, partition-root, skip-noop, tables";
+const KNOWN: &str = "actions, exclude-columns, exclude-tables, format, max-value-bytes, messages, \
+                     origin, partition-root, skip-noop, tables";
 
 /// Options in force for one session.
 #[derive(Debug)]
 pub struct Options {
     tables: Option<TableList>,
     exclude_tables: Option<TableList>,
-    actions: Actions,
+    exclude_columns: Option<ColumnList>,
+    /// Actions that are wanted.
+    pub actions: Actions,
+    /// Logical messages are wanted whose prefix starts with one of these.
+    message_prefixes: Vec<String>,
+    /// Whether changes that another server made and this one replayed are kept back.
+    pub local_only: bool,
     /// Updates whose full old row equals the new one are kept back.
     pub skip_noop: bool,
     /// Partitions go by the name of their topmost parent.
     pub partition_root: bool,
     /// Largest value that travels, in bytes.
     pub max_value_bytes: usize,
-    /// `name=value` of each, as given or by default.
+    /// Whether JSON events are printed instead of frames.
+    pub json: bool,
+    /// `name=value` of each that was given.
     described: Vec<String>,
 }
 
-/// Row changes that are wanted.
+/// Changes that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actions {
     pub insert: bool,
     pub update: bool,
     pub delete: bool,
+    pub truncate: bool,
 }
 
 /// An option that cannot be followed. Nothing is decoded; the client is told at once.
@@ -46,9 +56,9 @@ pub enum OptionError {
     /// The same option twice: nobody can know which was meant.
     #[error("option \"{0}\" is given twice")]
     Twice(String),
-    /// A list of tables that is none.
+    /// A list of tables or columns that is none.
     #[error("option \"{name}\": {source}")]
-    Tables {
+    Names {
         name: &'static str,
         source: TableListError,
     },
@@ -77,18 +87,25 @@ impl Options {
             if seen.contains(&name) {
                 return Err(OptionError::Twice(name));
             }
+            options.described.push(match &value {
+                Some(value) => format!("{name}={value}"),
+                None => name.clone(),
+            });
             options.set(&name, value)?;
             seen.push(name);
         }
-        options.describe();
         Ok(options)
     }
 
     fn set(&mut self, name: &str, value: Option<String>) -> Result<(), OptionError> {
         match name {
-            "tables" => self.tables = Some(table_list("tables", value)?),
-            "exclude-tables" => self.exclude_tables = Some(table_list("exclude-tables", value)?),
+            "tables" => self.tables = Some(name_list("tables", value)?),
+            "exclude-tables" => self.exclude_tables = Some(name_list("exclude-tables", value)?),
+            "exclude-columns" => self.exclude_columns = Some(name_list("exclude-columns", value)?),
             "actions" => self.actions = actions(value)?,
+            "messages" => self.message_prefixes = message_prefixes(value)?,
+            "origin" => self.local_only = choice("origin", value, ["any", "none"])?,
+            "format" => self.json = choice("format", value, ["binary", "json"])?,
             "skip-noop" => self.skip_noop = boolean("skip-noop", value)?,
             "partition-root" => self.partition_root = boolean("partition-root", value)?,
             "max-value-bytes" => self.max_value_bytes = max_value_bytes(value)?,
@@ -97,28 +114,7 @@ impl Options {
         Ok(())
     }
 
-    fn describe(&mut self) {
-        let actions = [
-            ("insert", self.actions.insert),
-            ("update", self.actions.update),
-            ("delete", self.actions.delete),
-        ];
-        let actions: Vec<_> = actions.iter().filter(|a| a.1).map(|a| a.0).collect();
-        let list = |list: &Option<TableList>| match list {
-            Some(list) => format!("{} items", list.patterns().len()),
-            None => "none".to_owned(),
-        };
-        self.described = vec![
-            format!("tables={}", list(&self.tables)),
-            format!("exclude-tables={}", list(&self.exclude_tables)),
-            format!("actions={}", actions.join(",")),
-            format!("skip-noop={}", self.skip_noop),
-            format!("partition-root={}", self.partition_root),
-            format!("max-value-bytes={}", self.max_value_bytes),
-        ];
-    }
-
-    /// The options in force, as `name=value`.
+    /// The options that were given, as `name=value`; all others have their defaults.
     pub fn described(&self) -> &[String] {
         &self.described
     }
@@ -134,10 +130,18 @@ impl Options {
                 .is_some_and(|list| list.matches(schema, name))
     }
 
-    /// Row changes that are wanted.
-    #[inline]
-    pub fn actions(&self) -> Actions {
-        self.actions
+    /// Whether a column is kept out of every event.
+    pub fn excludes_column(&self, schema: &str, table: &str, column: &str) -> bool {
+        self.exclude_columns
+            .as_ref()
+            .is_some_and(|list| list.matches(schema, table, column))
+    }
+
+    /// Whether a logical message is wanted.
+    pub fn wants_message(&self, prefix: &str) -> bool {
+        self.message_prefixes
+            .iter()
+            .any(|wanted| prefix.starts_with(wanted.as_str()))
     }
 }
 
@@ -146,24 +150,71 @@ impl Default for Options {
         Self {
             tables: None,
             exclude_tables: None,
+            exclude_columns: None,
             actions: Actions {
                 insert: true,
                 update: true,
                 delete: true,
+                truncate: false,
             },
+            message_prefixes: Vec::new(),
+            local_only: false,
             skip_noop: false,
             partition_root: false,
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
+            json: false,
             described: Vec::new(),
         }
     }
 }
 
-fn table_list(name: &'static str, value: Option<String>) -> Result<TableList, OptionError> {
+fn name_list<L>(name: &'static str, value: Option<String>) -> Result<L, OptionError>
+where
+    L: std::str::FromStr<Err = TableListError>,
+{
     let value = value.ok_or(OptionError::NoValue(name))?;
     value
         .parse()
-        .map_err(|source| OptionError::Tables { name, source })
+        .map_err(|source| OptionError::Names { name, source })
+}
+
+/// A comma list of prefixes; blanks around them do not count.
+fn message_prefixes(value: Option<String>) -> Result<Vec<String>, OptionError> {
+    let value = value.ok_or(OptionError::NoValue("messages"))?;
+    let prefixes: Vec<_> = value
+        .split(',')
+        .map(|prefix| prefix.trim().to_owned())
+        .collect();
+    if prefixes.iter().any(String::is_empty) {
+        let expected = "a comma list of prefixes, none of them empty";
+        return Err(OptionError::Value {
+            name: "messages",
+            expected,
+            found: value,
+        });
+    }
+    Ok(prefixes)
+}
+
+/// True for the second of two words.
+fn choice(
+    name: &'static str,
+    value: Option<String>,
+    [no, yes]: [&'static str; 2],
+) -> Result<bool, OptionError> {
+    let value = value.ok_or(OptionError::NoValue(name))?;
+    if value == yes || value == no {
+        return Ok(value == yes);
+    }
+    let expected = match name {
+        "origin" => "any or none",
+        _ => "binary or json",
+    };
+    Err(OptionError::Value {
+        name,
+        expected,
+        found: value,
+    })
 }
 
 fn actions(value: Option<String>) -> Result<Actions, OptionError> {
@@ -172,16 +223,18 @@ fn actions(value: Option<String>) -> Result<Actions, OptionError> {
         insert: false,
         update: false,
         delete: false,
+        truncate: false,
     };
     for action in value.split(',') {
         match action.trim() {
             "insert" => actions.insert = true,
             "update" => actions.update = true,
             "delete" => actions.delete = true,
+            "truncate" => actions.truncate = true,
             other => {
                 return Err(OptionError::Value {
                     name: "actions",
-                    expected: "a comma list of insert, update, delete",
+                    expected: "a comma list of insert, update, delete, truncate",
                     found: other.to_owned(),
                 });
             }

@@ -1,18 +1,19 @@
 //! One decoding session: from the first callback to the last, the state that they share.
 
 use pgevents_proto::{
-    Commit, FRAME_TARGET_BYTES, FrameEncoder, Hello, OutOfMemory, PROTOCOL_VERSION,
+    Action, Commit, FRAME_TARGET_BYTES, FrameEncoder, Hello, Lsn, OutOfMemory, PROTOCOL_VERSION,
 };
 use pgrx::{PgSqlErrorCode, ereport};
 
 use crate::{
-    change::{ChangeWriter, Written},
+    change::{ChangeWriter, RowImage, Written},
     dictionary::{Dictionary, Entry},
     ffi::{
         self, Context, Encoding, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings, RowAction,
         RowChange, Table, TimeZone, Txn,
     },
     options::Options,
+    output::Output,
     transaction::Transaction,
 };
 
@@ -20,14 +21,21 @@ use crate::{
 pub struct Session {
     options: Options,
     dictionary: Dictionary,
-    frame: FrameEncoder,
     writer: ChangeWriter,
-    transaction: Transaction,
-    hello: Option<Hello>,
     row_memory: MemoryContext,
     utc: TimeZone,
+    batch: Batch,
+    output: Output,
     filtered_rows: u64,
     noop_rows: u64,
+}
+
+/// What has been written and not yet sent, and what the reader has been told.
+struct Batch {
+    frame: FrameEncoder,
+    transaction: Transaction,
+    /// Until it has been said.
+    hello: Option<Hello>,
 }
 
 impl Session {
@@ -43,12 +51,19 @@ impl Session {
         };
         Self {
             dictionary: Dictionary::new(context),
-            frame: FrameEncoder::new(),
             writer: ChangeWriter::new(encoding, options.max_value_bytes),
-            transaction: Transaction::default(),
-            hello: Some(hello),
             row_memory: context.child_memory(c"pgevents row"),
             utc: ffi::utc(),
+            batch: Batch {
+                frame: FrameEncoder::new(),
+                transaction: Transaction::default(),
+                hello: Some(hello),
+            },
+            output: if options.json {
+                Output::Json(Box::default())
+            } else {
+                Output::Binary
+            },
             filtered_rows: 0,
             noop_rows: 0,
             options,
@@ -57,9 +72,7 @@ impl Session {
 
     /// A transaction begins. Nothing is sent before it has a wanted change.
     pub fn begin(&mut self, txn: Txn<'_>) {
-        self.transaction.start(txn.begin(), txn.origin());
-        // What an ERROR left behind in the SQL interface's previous transaction is no part of this.
-        self.frame.clear();
+        self.batch.transaction.start(txn.begin(), txn.origin());
     }
 
     /// A row of `table` changed.
@@ -71,65 +84,109 @@ impl Session {
             self.filtered_rows += 1;
             return self.skip(context);
         };
-        let size = self.frame.len();
-        let written = write(
-            &mut self.frame,
-            &mut self.writer,
-            &mut self.transaction,
-            &mut self.hello,
-            entry,
-            Row {
-                table,
-                change,
-                action,
-                skip_noop: self.options.skip_noop,
-            },
-            (&self.row_memory, self.utc),
-        )
-        .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+        let image = RowImage {
+            table,
+            change,
+            action,
+            skip_noop: self.options.skip_noop,
+        };
+        let written = self
+            .batch
+            .row(entry, image, &mut self.writer, &self.row_memory, self.utc)
+            .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
         self.row_memory.reset();
         match written {
             Written::Sent => {
-                if self.frame.len() >= FRAME_TARGET_BYTES {
+                if self.batch.frame.len() >= FRAME_TARGET_BYTES {
                     self.flush(context, false);
                 }
             }
-            Written::Noop | Written::Empty => {
-                self.noop_rows += u64::from(written == Written::Noop);
-                debug_assert_eq!(size, self.frame.len());
+            Written::Noop => {
+                self.noop_rows += 1;
                 self.skip(context);
+            }
+            Written::Empty => self.skip(context),
+        }
+    }
+
+    /// Tables were emptied. With `partition-root`, a root and its partitions are one table.
+    pub fn truncate(&mut self, context: Context, tables: &[Table<'_>]) {
+        let mut told: Vec<(String, String)> = Vec::new();
+        for table in tables {
+            let entry = self.dictionary.entry(*table, &self.options);
+            let name = (entry.relation.schema.clone(), entry.relation.name.clone());
+            if !entry.wanted || !self.options.actions.truncate || told.contains(&name) {
+                self.filtered_rows += u64::from(!told.contains(&name));
+                self.skip(context);
+                continue;
+            }
+            told.push(name);
+            self.batch
+                .truncate(entry)
+                .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+        }
+    }
+
+    /// A logical message: in order with the rows of its transaction, or at once outside of any.
+    pub fn message(
+        &mut self,
+        context: Context,
+        transactional: bool,
+        lsn: Lsn,
+        prefix: &str,
+        content: &[u8],
+    ) {
+        // The limit of a row holds for a message too: it has to fit one message of the protocol.
+        let wanted =
+            self.options.wants_message(prefix) && content.len() <= self.options.max_value_bytes;
+        match (wanted, transactional) {
+            (false, true) => self.skip(context),
+            (false, false) => {}
+            (true, _) => {
+                self.batch
+                    .message(transactional, lsn, prefix, content)
+                    .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+                if !transactional || self.batch.frame.len() >= FRAME_TARGET_BYTES {
+                    self.flush(context, !transactional);
+                }
             }
         }
     }
 
     /// Everything of the transaction has been replayed.
     pub fn commit(&mut self, context: Context) {
-        if !self.transaction.announced {
+        if !self.batch.transaction.announced {
             return context.update_progress(true);
         }
         let commit = Commit {
-            end_lsn: self.transaction.begin().0.end_lsn,
+            end_lsn: self.batch.transaction.begin().0.end_lsn,
             filtered_rows: self.filtered_rows,
             noop_rows: self.noop_rows,
         };
-        self.frame
+        self.batch
+            .frame
             .commit(&commit)
             .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
         self.flush(context, true);
         context.update_progress(false);
     }
 
+    /// Whether changes that came from another server are kept back.
+    pub fn local_only(&self) -> bool {
+        self.options.local_only
+    }
+
     /// Counts a change that no reader gets, so that the index of the next one does not depend on
     /// the filters in force.
-    pub fn skip(&mut self, context: Context) {
-        if self.transaction.skip() && PLUGIN_REPORTS_PROGRESS {
+    fn skip(&mut self, context: Context) {
+        if self.batch.transaction.skip() && PLUGIN_REPORTS_PROGRESS {
             context.update_progress(false);
         }
     }
 
     #[inline]
     fn wanted_action(&self, change: RowChange<'_>) -> Option<RowAction> {
-        let actions = self.options.actions();
+        let actions = self.options.actions;
         change.action().filter(|action| match action {
             RowAction::Insert => actions.insert,
             RowAction::Update => actions.update,
@@ -138,84 +195,102 @@ impl Session {
     }
 
     fn flush(&mut self, context: Context, last: bool) {
-        context.write(self.frame.bytes(), last);
-        self.frame.clear();
+        self.output.send(context, self.batch.frame.bytes(), last);
+        self.batch.frame.clear();
     }
 }
 
-struct Row<'a> {
-    table: Table<'a>,
-    change: RowChange<'a>,
-    action: RowAction,
-    skip_noop: bool,
-}
+impl Batch {
+    /// Writes a row with what the reader must know first. A row that is not sent leaves the frame
+    /// as it was.
+    #[inline]
+    fn row(
+        &mut self,
+        entry: &mut Entry,
+        image: RowImage<'_>,
+        writer: &mut ChangeWriter,
+        memory: &MemoryContext,
+        utc: TimeZone,
+    ) -> Result<Written, OutOfMemory> {
+        let start = self.frame.len();
+        let announcing = !self.transaction.announced || !entry.announced;
+        if announcing {
+            self.announce(Some(entry))?;
+        }
+        let Self {
+            frame, transaction, ..
+        } = self;
+        let written = memory.scope(|| {
+            let _settings = entry.calls_output.then(|| PinnedSettings::pin(utc));
+            writer.write(entry, image, || transaction.take_skipped(), frame)
+        })?;
+        if written != Written::Sent {
+            self.frame.truncate(start);
+        } else if announcing {
+            self.announced(Some(entry));
+        }
+        Ok(written)
+    }
 
-/// Writes what the reader must know first, then the change. A no-op leaves the frame as it was.
-#[inline]
-fn write(
-    frame: &mut FrameEncoder,
-    writer: &mut ChangeWriter,
-    transaction: &mut Transaction,
-    hello: &mut Option<Hello>,
-    entry: &mut Entry,
-    row: Row<'_>,
-    (memory, utc): (&MemoryContext, TimeZone),
-) -> Result<Written, OutOfMemory> {
-    let start = frame.len();
-    let announce = !transaction.announced || !entry.announced;
-    if announce {
-        write_announcements(frame, transaction, hello.as_ref(), entry)?;
+    fn truncate(&mut self, entry: &mut Entry) -> Result<(), OutOfMemory> {
+        self.announce(Some(entry))?;
+        let skipped = self.transaction.take_skipped();
+        let open = self
+            .frame
+            .open_change(skipped, Action::Truncate, entry.relation.id)?;
+        self.frame.finish_change(open)?;
+        self.announced(Some(entry));
+        Ok(())
     }
-    let skipped = || transaction.take_skipped();
-    let written = memory.scope(|| {
-        let _settings = entry.calls_output.then(|| PinnedSettings::pin(utc));
-        writer.write(
-            row.table,
-            entry,
-            row.change,
-            row.action,
-            row.skip_noop,
-            skipped,
-            frame,
-        )
-    })?;
-    if written != Written::Sent {
-        frame.truncate(start);
-    } else if announce {
-        transaction.announced = true;
-        entry.announced = true;
-        *hello = None;
-    }
-    Ok(written)
-}
 
-#[cold]
-fn write_announcements(
-    frame: &mut FrameEncoder,
-    transaction: &Transaction,
-    hello: Option<&Hello>,
-    entry: &Entry,
-) -> Result<(), OutOfMemory> {
-    if let Some(hello) = hello {
-        frame.hello(hello)?;
+    fn message(
+        &mut self,
+        transactional: bool,
+        lsn: Lsn,
+        prefix: &str,
+        content: &[u8],
+    ) -> Result<(), OutOfMemory> {
+        if !transactional {
+            if let Some(hello) = self.hello.take() {
+                self.frame.hello(&hello)?;
+            }
+            return self.frame.message(None, prefix, content, lsn);
+        }
+        self.announce(None)?;
+        let skipped = self.transaction.take_skipped();
+        self.frame.message(Some(skipped), prefix, content, lsn)?;
+        self.announced(None);
+        Ok(())
     }
-    if !transaction.announced {
-        let (begin, origin) = transaction.begin();
-        frame.begin(begin, origin)?;
+
+    #[cold]
+    fn announce(&mut self, entry: Option<&Entry>) -> Result<(), OutOfMemory> {
+        if let Some(hello) = &self.hello {
+            self.frame.hello(hello)?;
+        }
+        if !self.transaction.announced {
+            let (begin, origin) = self.transaction.begin();
+            self.frame.begin(begin, origin)?;
+        }
+        match entry {
+            Some(entry) if !entry.announced => self.frame.relation(&entry.relation),
+            Some(_) | None => Ok(()),
+        }
     }
-    if !entry.announced {
-        frame.relation(&entry.relation)?;
+
+    fn announced(&mut self, entry: Option<&mut Entry>) {
+        self.hello = None;
+        self.transaction.announced = true;
+        if let Some(entry) = entry {
+            entry.announced = true;
+        }
     }
-    Ok(())
 }
 
 /// PostgreSQL's own out-of-memory ERROR. It ends this walsender, not the cluster; the next try may
 /// find memory.
 #[cold]
 fn raise_out_of_memory() -> ! {
-    ereport!(
-        ERROR,
-        PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
-        "pgevents: grow frame buffer: out of memory"
-    );
+    let message = "pgevents: grow frame buffer: out of memory";
+    ereport!(ERROR, PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message);
 }

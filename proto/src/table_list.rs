@@ -143,7 +143,7 @@ impl FromStr for ColumnList {
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
         let items = read_list(list)?;
-        let pattern = |[schema, table, column]| (TablePattern { schema, table }, column);
+        let pattern = |[schema, table, column]: [NamePattern; 3]| (TablePattern { schema, table }, column);
         Ok(Self { patterns: items.into_iter().map(pattern).collect() })
     }
 }

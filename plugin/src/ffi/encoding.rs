@@ -1,6 +1,7 @@
 //! From the encoding of the database to UTF-8.
 
 use std::{
+    borrow::Cow,
     ffi::{CStr, c_char, c_int},
     slice,
 };
@@ -55,6 +56,34 @@ pub unsafe fn to_utf8<'a>(text: &'a [u8]) -> &'a [u8] {
             CStr::from_ptr(converted).to_bytes()
         }
     }
+}
+
+/// UTF-8 in the encoding of the database, for textual output.
+pub fn from_utf8(text: &str) -> Cow<'_, [u8]> {
+    if text.is_ascii() || Encoding::of_database().0 == Encoding::AsIs {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let converted = unless_error(|| {
+        let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the result is the text itself or a NUL-terminated copy, and copied here.
+        unsafe {
+            let start = text.as_ptr().cast::<c_char>();
+            let utf8 = pg_sys::pg_enc::PG_UTF8 as c_int;
+            let converted = pg_sys::pg_any_to_server(start, length, utf8);
+            if converted.cast_const() == start {
+                text.as_bytes().to_vec()
+            } else {
+                CStr::from_ptr(converted).to_bytes().to_vec()
+            }
+        }
+    });
+    // What has no counterpart (a replacement character, say) becomes a question mark.
+    let ascii = || {
+        text.chars()
+            .map(|c| if c.is_ascii() { c as u8 } else { b'?' })
+            .collect()
+    };
+    Cow::Owned(converted.unwrap_or_else(ascii))
 }
 
 /// A name or message of the server as UTF-8, with replacement characters for what is none.

@@ -17,11 +17,11 @@ mod txn;
 
 pub use context::{Context, PLUGIN_REPORTS_PROGRESS};
 pub use datum::{Varlena, c_string, fixed, payload, varlena};
-pub use encoding::{Encoding, bytes, server_text, to_utf8};
+pub use encoding::{Encoding, bytes, from_utf8, server_text, to_utf8};
 pub use invalidation::{Changed, Invalidations};
 pub use memory::MemoryContext;
 pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};
 pub use settings::{PinnedSettings, TimeZone, server_version_num, utc};
 pub use table::{Attribute, Table, tables};
-pub use tuple::{DeformedRow, RowAction, RowChange, Tuple};
+pub use tuple::{DeformedRow, RowAction, RowChange};
 pub use txn::Txn;
