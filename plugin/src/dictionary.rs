@@ -16,7 +16,7 @@ use crate::{
 
 /// One definition of one table, with the plan for its rows.
 pub struct Entry {
-    /// What the reader is told.
+    /// What the reader is told; its id means something once it has been.
     pub relation: Relation,
     /// Whether it has been told in this session.
     pub announced: bool,
@@ -38,7 +38,6 @@ pub struct Entry {
 pub struct Dictionary {
     entries: HashMap<Oid, Box<Entry>>,
     memory: MemoryContext,
-    last_id: u32,
 }
 
 impl Dictionary {
@@ -48,7 +47,6 @@ impl Dictionary {
         Self {
             entries: HashMap::new(),
             memory: context.child_memory(c"pgevents dictionary"),
-            last_id: 0,
         }
     }
 
@@ -59,8 +57,7 @@ impl Dictionary {
             self.invalidate();
         }
         let oid = table.oid();
-        let known = self.entries.get(&oid).is_some_and(|entry| !entry.stale);
-        if !known {
+        if self.entries.get(&oid).is_none_or(|entry| entry.stale) {
             self.refresh(table, options);
         }
         self.entries
@@ -71,23 +68,11 @@ impl Dictionary {
     #[cold]
     fn refresh(&mut self, table: Table<'_>, options: &Options) {
         let mut entry = Entry::build(table, options, &self.memory);
-        let previous = self.entries.remove(&table.oid());
-        entry.relation.id = match &previous {
-            Some(previous) => previous.relation.id,
-            None => 0,
-        };
-        // Most invalidations (statistics, a new index) leave the definition as it was.
-        if let Some(previous) = previous {
-            if previous.relation == entry.relation {
-                entry.announced = previous.announced;
-            } else {
-                entry.relation.id = 0;
-            }
+        if let Some(previous) = self.entries.remove(&table.oid()) {
+            // Most invalidations (statistics, a new index) leave the definition as it was.
+            entry.relation.id = previous.relation.id;
+            entry.announced = previous.announced && previous.relation == entry.relation;
             previous.memory.delete();
-        }
-        if entry.relation.id == 0 {
-            self.last_id += 1;
-            entry.relation.id = self.last_id;
         }
         self.entries.insert(table.oid(), Box::new(entry));
     }

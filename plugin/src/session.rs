@@ -36,6 +36,8 @@ struct Batch {
     transaction: Transaction,
     /// Until it has been said.
     hello: Option<Hello>,
+    /// Dictionary id that was given last; ids grow in the order of telling.
+    last_relation_id: u32,
 }
 
 impl Session {
@@ -58,6 +60,7 @@ impl Session {
                 frame: FrameEncoder::new(),
                 transaction: Transaction::default(),
                 hello: Some(hello),
+                last_relation_id: 0,
             },
             output: if options.json {
                 Output::Json(Box::default())
@@ -264,7 +267,7 @@ impl Batch {
     }
 
     #[cold]
-    fn announce(&mut self, entry: Option<&Entry>) -> Result<(), OutOfMemory> {
+    fn announce(&mut self, entry: Option<&mut Entry>) -> Result<(), OutOfMemory> {
         if let Some(hello) = &self.hello {
             self.frame.hello(hello)?;
         }
@@ -273,7 +276,10 @@ impl Batch {
             self.frame.begin(begin, origin)?;
         }
         match entry {
-            Some(entry) if !entry.announced => self.frame.relation(&entry.relation),
+            Some(entry) if !entry.announced => {
+                entry.relation.id = self.last_relation_id + 1;
+                self.frame.relation(&entry.relation)
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -281,8 +287,9 @@ impl Batch {
     fn announced(&mut self, entry: Option<&mut Entry>) {
         self.hello = None;
         self.transaction.announced = true;
-        if let Some(entry) = entry {
+        if let Some(entry) = entry.filter(|entry| !entry.announced) {
             entry.announced = true;
+            self.last_relation_id = entry.relation.id;
         }
     }
 }
