@@ -32,6 +32,7 @@ pub struct Entry {
     memory: MemoryContext,
     stale: bool,
     has_user_types: bool,
+    named_by_root: bool,
 }
 
 /// Entries by object id.
@@ -80,26 +81,15 @@ impl Dictionary {
     #[cold]
     fn invalidate(&mut self) {
         let (changed, types) = Invalidations::take();
-        match changed {
-            Changed::Everything => {
-                for entry in self.entries.values_mut() {
-                    entry.stale = true;
+        for entry in self.entries.values_mut() {
+            let table = Oid::from(entry.relation.oid);
+            entry.stale |= match &changed {
+                Changed::Everything => true,
+                // A change of an ancestor may rename the partition.
+                Changed::Tables(oids, count) => {
+                    oids[..*count].contains(&table) || (entry.named_by_root && *count > 0)
                 }
-            }
-            Changed::Tables(oids, count) => {
-                for oid in &oids[..count] {
-                    if let Some(entry) = self.entries.get_mut(oid) {
-                        entry.stale = true;
-                    }
-                }
-            }
-        }
-        if types {
-            // Schemas are renamed rarely; types are made with every table, so only tables that use
-            // a user's type look again, and all take one look at their name.
-            for entry in self.entries.values_mut() {
-                entry.stale |= entry.has_user_types || entry.wanted;
-            }
+            } || (types && entry.has_user_types);
         }
     }
 }
@@ -127,6 +117,7 @@ impl Entry {
             memory,
             stale: false,
             has_user_types: false,
+            named_by_root: options.partition_root && table.is_partition(),
         };
         if wanted {
             entry.plan_columns(table, options);

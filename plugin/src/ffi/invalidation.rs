@@ -55,7 +55,7 @@ impl Invalidations {
         CHANGED_COUNT.load(Ordering::Relaxed) != 0 || TYPES_CHANGED.load(Ordering::Relaxed)
     }
 
-    /// Takes what is pending: tables, and whether a type or schema changed.
+    /// Takes what is pending: tables, and whether a type or a cast changed.
     pub fn take() -> (Changed, bool) {
         let types = TYPES_CHANGED.swap(false, Ordering::Relaxed);
         let count = CHANGED_COUNT.swap(0, Ordering::Relaxed);
@@ -82,6 +82,11 @@ unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relation: Oid) {
     }
 }
 
-unsafe extern "C-unwind" fn catalog_changed(_arg: Datum, _cache: c_int, _hash: u32) {
-    TYPES_CHANGED.store(true, Ordering::Relaxed);
+unsafe extern "C-unwind" fn catalog_changed(_arg: Datum, cache: c_int, _hash: u32) {
+    // A renamed schema renames every table in it; that is rare. A type is made with every table.
+    if cache == pg_sys::SysCacheIdentifier::NAMESPACEOID as c_int {
+        CHANGED_COUNT.store(usize::MAX, Ordering::Relaxed);
+    } else {
+        TYPES_CHANGED.store(true, Ordering::Relaxed);
+    }
 }

@@ -54,6 +54,11 @@ impl<'a> Table<'a> {
             && u32::from(self.0.rd_id) >= pg_sys::FirstNormalObjectId
     }
 
+    /// Whether it is a partition.
+    pub fn is_partition(self) -> bool {
+        self.class().relispartition
+    }
+
     /// Raw schema and table name as UTF-8; of the topmost parent for a partition if `root` is set.
     pub fn name(self, root: bool) -> (String, String) {
         let class = self.class();
