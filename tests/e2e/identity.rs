@@ -1,29 +1,10 @@
 //! What an event knows of the old row, for each replica identity and for large values.
 
-use pgevents_tests::lab::Lab;
-
 use crate::contract::check;
-
-/// Tables without FULL make the relay advise it once; that advice is not a fault here.
-const ADVICE: &str = "REPLICA IDENTITY FULL";
-
-async fn check_partial(setup: &str, change: &str, expected: &[&str]) {
-    let mut lab = Lab::without_slot().await;
-    lab.allow(ADVICE);
-    lab.sql(setup).await;
-    lab.create_slot().await;
-    let mut queue = lab.queue().await;
-    lab.producer().start();
-    lab.sql(change).await;
-    let events = queue.take(expected.len()).await;
-    let bodies: Vec<&str> = events.iter().map(|event| event.text()).collect();
-    assert_eq!(bodies, expected);
-    lab.finish().await;
-}
 
 #[tokio::test]
 async fn under_default_the_old_row_is_the_key() {
-    check_partial(
+    check(
         "CREATE TABLE users (id int PRIMARY KEY, full_name text);
          INSERT INTO users VALUES (1, 'a')",
         "UPDATE users SET full_name = 'b';
@@ -40,7 +21,7 @@ async fn under_default_the_old_row_is_the_key() {
 
 #[tokio::test]
 async fn under_index_the_old_row_is_the_columns_of_the_index() {
-    check_partial(
+    check(
         "CREATE TABLE users (id int PRIMARY KEY, mail text NOT NULL UNIQUE, full_name text);
          ALTER TABLE users REPLICA IDENTITY USING INDEX users_mail_key;
          INSERT INTO users VALUES (1, 'a@b', 'a')",
@@ -56,7 +37,7 @@ async fn under_index_the_old_row_is_the_columns_of_the_index() {
 
 #[tokio::test]
 async fn under_nothing_the_old_row_is_empty() {
-    check_partial(
+    check(
         "CREATE TABLE users (id int PRIMARY KEY, full_name text);
          ALTER TABLE users REPLICA IDENTITY NOTHING;
          INSERT INTO users VALUES (1, 'a')",
@@ -72,7 +53,7 @@ async fn under_nothing_the_old_row_is_empty() {
 
 #[tokio::test]
 async fn a_table_without_any_key_still_sends_its_changes() {
-    check_partial(
+    check(
         "CREATE TABLE notes (body text); INSERT INTO notes VALUES ('a')",
         "UPDATE notes SET body = 'b'; DELETE FROM notes",
         &[
@@ -124,7 +105,7 @@ async fn an_unchanged_large_value_is_filled_in_under_full() {
 
 #[tokio::test]
 async fn an_unchanged_large_value_is_absent_under_default() {
-    check_partial(
+    check(
         DOCUMENTS,
         "UPDATE documents SET title = 'b'",
         &[
