@@ -1,0 +1,274 @@
+//! Decides which position may be acknowledged to PostgreSQL. Pure: no clock, no I/O.
+//!
+//! The server forgets everything before an acknowledged position, so these rules are what "nothing
+//! is lost" rests on: only the end of a commit is acknowledged, only when every message of it and
+//! of everything before it has been confirmed, and the server's own position only when nothing is
+//! open and nothing is on its way.
+
+use std::collections::VecDeque;
+
+use pgevents_proto::Lsn;
+
+/// What has been published, what has been confirmed, and what follows from it.
+#[derive(Debug, Default)]
+pub struct AckTracker {
+    /// Number of the next publish; they are counted from 0.
+    next: u64,
+    /// Every publish with a smaller number is confirmed.
+    prefix: u64,
+    /// For each publish from `prefix` on, whether it is confirmed; trailing ones may be left out.
+    ahead: VecDeque<bool>,
+    /// Commits whose messages are not all confirmed yet: number of the publish that follows the
+    /// commit, and the commit's end. Both grow from front to back.
+    commits: VecDeque<(u64, Lsn)>,
+    /// Whether a transaction has begun and not committed.
+    open: bool,
+    /// Highest position that the server says it has sent everything up to.
+    wal_end: Lsn,
+    flush: Lsn,
+}
+
+impl AckTracker {
+    /// A tracker for one replication session.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A transaction begins: the server's position means nothing until it has committed.
+    pub fn begin(&mut self) {
+        self.open = true;
+    }
+
+    /// A message was handed to the sink. Returns its number, which [`AckTracker::confirm`] wants.
+    pub fn published(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// The open transaction is complete; `end_lsn` is the position after its commit record.
+    pub fn commit(&mut self, end_lsn: Lsn) {
+        self.open = false;
+        match self.commits.back_mut() {
+            Some((next, lsn)) if *next == self.next => *lsn = (*lsn).max(end_lsn),
+            Some(_) | None => self.commits.push_back((self.next, end_lsn)),
+        }
+        self.advance();
+    }
+
+    /// The sink has accepted responsibility for the message with this number. Repeated and unknown
+    /// numbers change nothing.
+    pub fn confirm(&mut self, number: u64) {
+        if number < self.prefix || number >= self.next {
+            return;
+        }
+        if number == self.prefix && self.ahead.is_empty() {
+            self.prefix += 1;
+        } else {
+            let place = (number - self.prefix) as usize;
+            if self.ahead.len() <= place {
+                self.ahead.resize(place + 1, false);
+            }
+            self.ahead[place] = true;
+            while self.ahead.front() == Some(&true) {
+                self.ahead.pop_front();
+                self.prefix += 1;
+            }
+        }
+        self.advance();
+    }
+
+    /// The server says that it has sent everything before `wal_end`.
+    pub fn keepalive(&mut self, wal_end: Lsn) {
+        self.wal_end = self.wal_end.max(wal_end);
+        self.advance();
+    }
+
+    /// The position that may be acknowledged now; 0/0: none yet. It never goes back.
+    pub fn flush(&self) -> Lsn {
+        self.flush
+    }
+
+    /// Whether a transaction has begun and not committed.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Messages without a confirmation, and those confirmed out of turn behind them.
+    pub fn in_flight(&self) -> u64 {
+        self.next - self.prefix
+    }
+
+    fn advance(&mut self) {
+        while let Some(&(next, end_lsn)) = self.commits.front() {
+            if next > self.prefix {
+                break;
+            }
+            self.commits.pop_front();
+            self.flush = self.flush.max(end_lsn);
+        }
+        if !self.open && self.in_flight() == 0 {
+            self.flush = self.flush.max(self.wal_end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_counts_when_everything_before_it_is_confirmed() {
+        let mut ack = AckTracker::new();
+        ack.begin();
+        let (first, second) = (ack.published(), ack.published());
+        ack.confirm(second);
+        ack.commit(Lsn(100));
+        assert_eq!(ack.flush(), Lsn(0));
+        ack.confirm(first);
+        assert_eq!(ack.flush(), Lsn(100));
+    }
+
+    #[test]
+    fn a_transaction_whose_rows_are_confirmed_before_its_end_is_not_acknowledged_early() {
+        let mut ack = AckTracker::new();
+        ack.begin();
+        let row = ack.published();
+        ack.confirm(row);
+        ack.keepalive(Lsn(90));
+        assert_eq!(ack.flush(), Lsn(0));
+        ack.commit(Lsn(100));
+        assert_eq!(ack.flush(), Lsn(100));
+    }
+
+    #[test]
+    fn the_servers_position_waits_for_what_is_in_flight() {
+        let mut ack = AckTracker::new();
+        ack.begin();
+        let row = ack.published();
+        ack.commit(Lsn(100));
+        ack.keepalive(Lsn(500));
+        assert_eq!(ack.flush(), Lsn(0));
+        ack.confirm(row);
+        assert_eq!(ack.flush(), Lsn(500));
+    }
+
+    #[test]
+    fn unknown_and_repeated_confirms_change_nothing() {
+        let mut ack = AckTracker::new();
+        ack.begin();
+        let row = ack.published();
+        ack.commit(Lsn(100));
+        ack.confirm(row + 1);
+        assert_eq!(ack.flush(), Lsn(0));
+        ack.confirm(row);
+        ack.confirm(row);
+        assert_eq!((ack.flush(), ack.in_flight()), (Lsn(100), 0));
+    }
+
+    /// One thing that may happen to a tracker.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A transaction of so many messages; the last of them may stay out for now.
+        Transaction { messages: u8, complete: bool },
+        /// A message outside any transaction.
+        Message,
+        /// A confirmation of the n-th unconfirmed message, counted round.
+        Confirm(u16),
+        /// The server's position, which is past everything it has sent.
+        Keepalive,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..5_u8, any::<bool>())
+                .prop_map(|(messages, complete)| Step::Transaction { messages, complete }),
+            Just(Step::Message),
+            any::<u16>().prop_map(Step::Confirm),
+            any::<u16>().prop_map(Step::Confirm),
+            Just(Step::Keepalive),
+        ]
+    }
+
+    /// The same rules in the plainest form: everything is remembered and looked at each time.
+    #[derive(Default)]
+    struct Model {
+        /// What was sent, in order: `Ok` a message with its state, `Err` the end of a commit.
+        sent: Vec<Result<bool, Lsn>>,
+        open: bool,
+        wal: u64,
+        idle: Lsn,
+    }
+
+    impl Model {
+        fn expected(&mut self) -> Lsn {
+            let safe = self.sent.iter().take_while(|item| **item != Ok(false));
+            let commit = safe.filter_map(|item| item.err()).max().unwrap_or(Lsn(0));
+            let idle = !self.open && !self.sent.contains(&Ok(false));
+            self.idle = if idle {
+                self.idle.max(Lsn(self.wal))
+            } else {
+                self.idle
+            };
+            commit
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unconfirmed_is_ever_acknowledged(steps in prop::collection::vec(step(), 1..200)) {
+            let mut ack = AckTracker::new();
+            let mut model = Model::default();
+            let (mut lsn, mut last, mut keepalive) = (10_u64, Lsn(0), Lsn(0));
+            for step in steps {
+                match step {
+                    Step::Transaction { messages, complete } => {
+                        if !model.open {
+                            ack.begin();
+                            model.open = true;
+                            lsn += 10;
+                        }
+                        for _ in 0..messages {
+                            ack.published();
+                            model.sent.push(Ok(false));
+                        }
+                        if complete {
+                            ack.commit(Lsn(lsn));
+                            model.sent.push(Err(Lsn(lsn)));
+                            model.open = false;
+                            lsn += 10;
+                        }
+                    }
+                    Step::Message => {
+                        ack.published();
+                        model.sent.push(Ok(false));
+                    }
+                    Step::Confirm(choice) => {
+                        let messages: Vec<usize> =
+                            (0..model.sent.len()).filter(|i| model.sent[*i].is_ok()).collect();
+                        let waiting: Vec<usize> = (0..messages.len())
+                            .filter(|n| model.sent[messages[*n]] == Ok(false))
+                            .collect();
+                        if let Some(n) = waiting.get(choice as usize % waiting.len().max(1)) {
+                            ack.confirm(*n as u64);
+                            model.sent[messages[*n]] = Ok(true);
+                        }
+                    }
+                    Step::Keepalive => {
+                        // Inside a transaction the server stands before its commit.
+                        let wal_end = if model.open { lsn - 1 } else { lsn };
+                        model.wal = model.wal.max(wal_end);
+                        ack.keepalive(Lsn(wal_end));
+                    }
+                }
+                let commit = model.expected();
+                keepalive = keepalive.max(model.idle);
+                prop_assert_eq!(ack.flush(), commit.max(keepalive));
+                prop_assert!(ack.flush() >= last, "went back from {} to {}", last, ack.flush());
+                last = ack.flush();
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn producer(words: &str, environment: &[(&str, &str)]) -> Result<Producer, ConfigError> {
+    let words = ["pgevents", "producer"]
+        .into_iter()
+        .chain(words.split_whitespace());
+    let Command::Producer(args) = Cli::try_parse_from(words).expect("accepted").command else {
+        panic!("another command")
+    };
+    let lookup = |name: &str| {
+        let pair = environment.iter().find(|(known, _)| *known == name);
+        pair.map(|(_, value)| (*value).to_owned())
+    };
+    Producer::new(&args, &lookup)
+}
+
+fn refusal(words: &str) -> String {
+    producer(words, &[]).expect_err("refused").to_string()
+}
+
+#[test]
+fn stdout_needs_no_more_than_a_slot() {
+    let config = producer("--sink stdout --pgslot s", &[]).expect("valid");
+    assert_eq!(config.postgres.address(), "localhost:5432");
+    assert_eq!(config.postgres.database, config.postgres.user);
+    assert_eq!(config.plugin_options, []);
+}
+
+#[test]
+fn a_flag_comes_before_the_variable_of_the_other_name() {
+    let variables = [("PGREPLICATIONSLOT", "theirs")];
+    let config = producer("--sink stdout --pgslot ours", &variables).expect("valid");
+    assert_eq!(config.slot, "ours");
+    assert_eq!(
+        producer("--sink stdout", &variables).expect("valid").slot,
+        "theirs"
+    );
+}
+
+#[test]
+fn empty_values_count_as_not_given() {
+    let config = producer("--sink stdout --pgslot s --pgtables= --pghost=", &[]).expect("valid");
+    assert!(config.tables.is_none());
+    assert_eq!(config.postgres.host, "localhost");
+}
+
+#[test]
+fn options_of_the_plugin_are_passed_on_as_typed() {
+    let words =
+        "--sink stdout --pgslot s --pgtables public.a*,\"b\".c --actions delete --skip-noop";
+    let options = producer(words, &[]).expect("valid").plugin_options;
+    let expected = [
+        ("tables", "public.a*,\"b\".c"),
+        ("actions", "delete"),
+        ("skip-noop", "true"),
+    ];
+    assert_eq!(
+        options,
+        expected.map(|(name, value)| (name, value.to_owned()))
+    );
+}
+
+#[test]
+fn refusals_name_the_setting() {
+    assert!(refusal("--sink stdout").starts_with("PGSLOT is not set"));
+    assert!(refusal("--pgslot s").starts_with("RABBITMQ_URL is not set"));
+    assert!(refusal("--sink stdout --pgslot s;--").starts_with("PGSLOT is"));
+    assert!(refusal("--sink stdout --pgslot s --pgport 0").starts_with("PGPORT is"));
+    assert!(refusal("--sink stdout --pgslot s --pgsslmode on").starts_with("PGSSLMODE is"));
+    assert!(refusal("--sink stdout --pgslot s --pgtables users").starts_with("read PGTABLES"));
+}
+
+#[test]
+fn the_folder_of_a_socket_is_a_host() {
+    let config = producer("--sink stdout --pgslot s --pghost /run/postgresql/", &[]);
+    let postgres = config.expect("valid").postgres;
+    assert!(postgres.is_socket());
+    assert_eq!(postgres.address(), "/run/postgresql/.s.PGSQL.5432");
+}

@@ -1,0 +1,60 @@
+//! How the process ends.
+
+use std::{error::Error, fmt};
+
+/// Why the process ended, as its exit code. A lost connection is never among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Stopped as asked.
+    Clean = 0,
+    /// A setting, a permission or the server's configuration has to be changed first.
+    Configuration = 2,
+    /// The slot existed before and is gone: changes may be missing.
+    SlotMissing = 10,
+    /// The server has removed WAL that the slot still needed: changes are missing.
+    SlotLost = 11,
+    /// The slot was moved ahead or re-created, or this is another system: changes may be missing.
+    SlotMoved = 12,
+    /// Plugin and relay speak different versions of the wire contract.
+    Version = 13,
+    /// The broker refuses: credentials, permissions, virtual host or exchange.
+    BrokerRefused = 20,
+    /// A frame breaks the wire contract.
+    Undecodable = 23,
+    /// An outcome that cannot be, by the relay's own rules.
+    Bug = 70,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What the relay does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Try again, with growing delays.
+    Retry,
+    /// Another relay has the slot: wait until it is free.
+    Wait,
+    /// End with this code: trying again would not help.
+    Stop(Exit),
+}
+
+/// An error and its causes on one line.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! The relay: reads frames of the output plugin from a replication slot, turns each change into a
+//! JSON event, publishes it to RabbitMQ, and acknowledges to PostgreSQL what the broker confirmed.
+//!
+//! Data goes one way: [`walsender`] → frames → JSON → [`publish`] → [`ack`] → standby status. Only
+//! [`ack::AckTracker`] decides a position that is acknowledged; [`producer`] is the one loop.
+#![forbid(unsafe_code)]
+
+pub mod ack;
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod log;
+pub mod postgres;
+pub mod producer;
+pub mod publish;
+pub mod secret;
+pub mod shutdown;
+pub mod walsender;

@@ -1,0 +1,101 @@
+//! The command `pgevents`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
+use pgevents_relay::{
+    cli::{Cli, Command, LogArgs},
+    config,
+    exit::{Exit, Fate},
+    log, producer,
+    shutdown::Shutdown,
+};
+use tracing::{error, warn};
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let log_args = match &cli.command {
+        Command::Producer(args) => &args.log,
+        Command::ConsumerDebug(args) => &args.log,
+    };
+    match start(&cli, log_args, &matches, &environment) {
+        Ok(exit) => exit.into(),
+        Err(fault) => {
+            error!("{fault:#}");
+            Exit::Configuration.into()
+        }
+    }
+}
+
+fn start(
+    cli: &Cli,
+    log_args: &LogArgs,
+    matches: &ArgMatches,
+    environment: config::Environment<'_>,
+) -> anyhow::Result<Exit> {
+    if let Err(fault) = log::start(log_args, environment) {
+        // Nothing can be logged yet.
+        eprintln!("{fault}");
+        return Ok(Exit::Configuration);
+    }
+    warn_of_secrets(matches);
+    // One thread: decoding, JSON and publishing take turns without locks, and lapin brings a
+    // thread of its own for the socket.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")?;
+    let exit = runtime.block_on(run(cli, environment));
+    // A write to a full pipe would hold up the end for ever.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
+    let shutdown = Shutdown::listen().context("listen for signals")?;
+    let fate = match &cli.command {
+        Command::Producer(args) => {
+            let config = config::Producer::new(args, environment)?;
+            producer::run(&config, &shutdown)
+                .await
+                .map_err(|fault| (fault.fate(), fault.into()))
+        }
+        Command::ConsumerDebug(args) => {
+            let _config = config::Consumer::new(args, environment)?;
+            Ok(())
+        }
+    };
+    let (fate, fault): (Fate, anyhow::Error) = match fate {
+        Ok(()) => return Ok(Exit::Clean),
+        Err(ended) => ended,
+    };
+    error!("{fault:#}");
+    Ok(match fate {
+        Fate::Stop(exit) => exit,
+        Fate::Retry | Fate::Wait => Exit::Bug,
+    })
+}
+
+/// The list of processes shows arguments to every user of the machine.
+fn warn_of_secrets(matches: &ArgMatches) {
+    let Some((_, arguments)) = matches.subcommand() else {
+        return;
+    };
+    for (flag, better) in [
+        ("pgpassword", "PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass"),
+        ("rabbitmq_url", "RABBITMQ_URL or RABBITMQ_URL_FILE"),
+    ] {
+        let source = arguments
+            .try_contains_id(flag)
+            .ok()
+            .and_then(|_| arguments.value_source(flag));
+        if source == Some(ValueSource::CommandLine) {
+            let flag = flag.replace('_', "-");
+            warn!("--{flag} shows its value in the list of processes: better use {better}");
+        }
+    }
+}

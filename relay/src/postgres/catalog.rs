@@ -1,0 +1,37 @@
+use pgevents_proto::TableList;
+use tracing::warn;
+
+use super::{PostgresError, Sql};
+
+/// Warns of tables in the list that do not exist. Tables can come later, so it is no error.
+///
+/// # Errors
+///
+/// The catalog could not be read.
+pub async fn advise(sql: &Sql<'_>, tables: &TableList) -> Result<(), PostgresError> {
+    let query = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p')";
+    let rows = sql
+        .client()
+        .query(query, &[])
+        .await
+        .map_err(|error| sql.failure(error))?;
+    let exists = |schema: &str, table: &str| {
+        rows.iter()
+            .any(|row| row.get::<_, &str>(0) == schema && row.get::<_, &str>(1) == table)
+    };
+    for (schema, table) in tables
+        .patterns()
+        .iter()
+        .filter_map(|pattern| pattern.exact())
+    {
+        if !exists(schema, table) {
+            warn!(
+                table = %format_args!("{schema}.{table}"),
+                "PGTABLES names a table that does not exist: check the spelling, or create it"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+use std::{fmt, io};
+
+use super::quote_identifier;
+use crate::{
+    config::Postgres,
+    exit::{Exit, Fate},
+};
+
+/// Why something with PostgreSQL did not work. [`PostgresError::fate`] says what happens next.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// Nobody answers; try again.
+    #[error(
+        "connect to PostgreSQL at {address} (check PGHOST and PGPORT, and that the server runs)"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server offers no TLS, or its certificate is not accepted; stop, as it will not change by
+    /// itself.
+    #[error("start TLS with PostgreSQL at {address} (check PGSSLMODE and PGSSLROOTCERT)")]
+    Tls {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A running connection broke; reconnect.
+    #[error("keep the connection to PostgreSQL")]
+    Lost(#[source] io::Error),
+    /// The server said no; some reasons pass, some do not.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The server sent what its protocol does not allow here; reconnect.
+    #[error("understand PostgreSQL: {0}")]
+    Protocol(String),
+}
+
+/// What the server refused, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The server's words, with the remedy; one line.
+    text: String,
+    /// What the relay does about it.
+    fate: Fate,
+}
+
+impl PostgresError {
+    /// What the relay does about it.
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Protocol(_) => Fate::Retry,
+            Self::Tls { source, .. } => match source.kind() {
+                io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied => Fate::Stop(Exit::Configuration),
+                _ => Fate::Retry,
+            },
+            Self::Refused(refusal) => refusal.fate,
+        }
+    }
+
+    /// A refusal of the relay's own.
+    pub(crate) fn stop(exit: Exit, text: impl Into<String>) -> Self {
+        Self::Refused(Refusal {
+            text: text.into(),
+            fate: Fate::Stop(exit),
+        })
+    }
+}
+
+impl Refusal {
+    /// Source of the codes: PostgreSQL docs, "PostgreSQL Error Codes"; the texts are those of
+    /// PostgreSQL 13 to 18 with `lc_messages` untranslated, and only tell apart what has one code.
+    pub(crate) fn new(sqlstate: &str, message: &str, config: &Postgres) -> Self {
+        let user = quote_identifier(&config.user);
+        let class = sqlstate.get(..2).unwrap_or_default();
+        let (remedy, fate) = match sqlstate {
+            "28P01" => (
+                "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass".to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "28000" => (
+                format!("check PGUSER, CREATE ROLE {user} LOGIN REPLICATION, and pg_hba.conf"),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "3D000" => (
+                "set PGDATABASE to a database that exists".to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "58P01" => (
+                "install the output plugin on the database server: copy pgevents.so to the folder \
+                 that `pg_config --pkglibdir` prints"
+                    .to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "42501" => (
+                format!("run: ALTER ROLE {user} REPLICATION;"),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "42704" => (
+                "the slot is gone and with it the place to go on from".to_owned(),
+                Fate::Stop(Exit::SlotMissing),
+            ),
+            "53400" => (
+                "raise max_replication_slots and restart the server, or drop an unused slot \
+                 (SELECT slot_name, active FROM pg_replication_slots)"
+                    .to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "53300" => (
+                "raise max_wal_senders or max_connections and restart the server".to_owned(),
+                Fate::Retry,
+            ),
+            "55006" => ("waiting for it to be free".to_owned(), Fate::Wait),
+            "55000" if is_lost(message) => (
+                "the slot is lost, changes are missing; drop it, start anew, and raise \
+                 max_slot_wal_keep_size"
+                    .to_owned(),
+                Fate::Stop(Exit::SlotLost),
+            ),
+            "55000" => (
+                "set wal_level = logical and restart the server, or use a slot of this database"
+                    .to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            _ => match class {
+                // Data exception, syntax error or access rule, feature not supported: mostly an
+                // option that the plugin does not take.
+                "22" | "42" | "0A" => (
+                    "check the options of the plugin and its version".to_owned(),
+                    Fate::Stop(Exit::Configuration),
+                ),
+                _ => {
+                    return Self {
+                        text: said(sqlstate, message),
+                        fate: Fate::Retry,
+                    };
+                }
+            },
+        };
+        Self {
+            text: format!("{}: {remedy}", said(sqlstate, message)),
+            fate,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn said(sqlstate: &str, message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    format!("PostgreSQL refuses ({sqlstate}): {line}")
+}
+
+fn is_lost(message: &str) -> bool {
+    message.contains("can no longer get changes from replication slot")
+        || message.contains("can no longer access replication slot")
+        || message.contains("invalidated")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TlsMode;
+
+    fn check(sqlstate: &str, message: &str, fate: Fate, remedy: &str) {
+        let config = Postgres {
+            host: "h".to_owned(),
+            port: 5432,
+            database: "shop".to_owned(),
+            user: "re\"lay".to_owned(),
+            password: None,
+            tls: TlsMode::Disable,
+            root_certificates: None,
+        };
+        let refusal = Refusal::new(sqlstate, message, &config);
+        assert_eq!(refusal.fate, fate, "{sqlstate} {message}");
+        assert!(refusal.text.contains(remedy), "{}", refusal.text);
+        assert_eq!(refusal.text.lines().count(), 1);
+    }
+
+    #[test]
+    fn refusals_name_cause_and_remedy() {
+        let stop = Fate::Stop(Exit::Configuration);
+        check(
+            "28P01",
+            "password authentication failed",
+            stop,
+            "PGPASSWORD",
+        );
+        check(
+            "3D000",
+            "database \"shop\" does not exist",
+            stop,
+            "PGDATABASE",
+        );
+        check(
+            "42501",
+            "must be replication role",
+            stop,
+            "ALTER ROLE \"re\"\"lay\" REPLICATION",
+        );
+        check(
+            "58P01",
+            "could not access file \"pgevents\"",
+            stop,
+            "pg_config --pkglibdir",
+        );
+        check(
+            "53400",
+            "all replication slots are in use",
+            stop,
+            "max_replication_slots",
+        );
+        check(
+            "55000",
+            "logical decoding requires wal_level >= logical",
+            stop,
+            "wal_level",
+        );
+        check("22023", "unknown option \"x\"", stop, "options");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again() {
+        check(
+            "57P03",
+            "the database system is starting up",
+            Fate::Retry,
+            "starting up",
+        );
+        check(
+            "57P01",
+            "terminating connection\nmore",
+            Fate::Retry,
+            "terminating",
+        );
+        check(
+            "55006",
+            "replication slot \"s\" is active for PID 7",
+            Fate::Wait,
+            "PID 7",
+        );
+        check("", "", Fate::Retry, "refuses");
+    }
+
+    #[test]
+    fn a_lost_slot_is_told_from_a_wrong_wal_level() {
+        let lost = "can no longer get changes from replication slot \"s\"";
+        check(
+            "55000",
+            lost,
+            Fate::Stop(Exit::SlotLost),
+            "max_slot_wal_keep_size",
+        );
+    }
+}

@@ -1,0 +1,212 @@
+use pgevents_proto::Lsn;
+
+use super::{PostgresError, Sql};
+use crate::exit::Exit;
+
+/// Output plugin that the relay reads.
+const PLUGIN: &str = "pgevents";
+
+/// A replication slot that can be streamed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Everything before it has been acknowledged.
+    pub confirmed_flush: Lsn,
+    /// Whether it has just been made.
+    pub created: bool,
+    /// Process that streams from it at this moment.
+    pub active_pid: Option<i32>,
+}
+
+impl Slot {
+    /// Finds the slot, or makes it when the relay has not seen it before.
+    ///
+    /// `acknowledged` is the highest position that this process has acknowledged on this slot;
+    /// `None` before the first session.
+    ///
+    /// # Errors
+    ///
+    /// The slot cannot be used: it belongs to another plugin, type or database, is lost, is gone
+    /// since an earlier session, or somebody else has moved it ahead.
+    pub async fn prepare(
+        sql: &Sql<'_>,
+        name: &str,
+        acknowledged: Option<Lsn>,
+    ) -> Result<Self, PostgresError> {
+        let query = "SELECT slot_type, plugin::text, database::text, current_database()::text,
+                wal_status, confirmed_flush_lsn::text, active_pid
+            FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
+        let found = sql.client().query_opt(query, &[&name]).await;
+        let Some(row) = found.map_err(|error| sql.failure(error))? else {
+            return match acknowledged {
+                None => Self::create(sql, name).await,
+                Some(_) => Err(missing(name)),
+            };
+        };
+        let text = |column: usize| row.get::<_, Option<&str>>(column).unwrap_or_default();
+        let (kind, plugin, database, current) = (text(0), text(1), text(2), text(3));
+        if kind != "logical" || plugin != PLUGIN {
+            let owner = if kind == "logical" {
+                plugin
+            } else {
+                "physical replication"
+            };
+            return Err(foreign(name, owner));
+        }
+        if database != current {
+            return Err(PostgresError::stop(
+                Exit::Configuration,
+                format!(
+                    "slot {name:?} belongs to database {database:?}: set PGDATABASE to it, or \
+                     choose another PGSLOT"
+                ),
+            ));
+        }
+        if text(4) == "lost" {
+            return Err(lost(name));
+        }
+        let confirmed_flush = text(5).parse().unwrap_or(Lsn::INVALID);
+        let active_pid = row.get(6);
+        match acknowledged {
+            Some(acknowledged) if confirmed_flush > acknowledged => {
+                Err(moved(name, acknowledged, confirmed_flush))
+            }
+            Some(_) | None => Ok(Self {
+                confirmed_flush,
+                created: false,
+                active_pid,
+            }),
+        }
+    }
+
+    async fn create(sql: &Sql<'_>, name: &str) -> Result<Self, PostgresError> {
+        let query = "SELECT lsn::text FROM pg_catalog.pg_create_logical_replication_slot($1, $2)";
+        match sql.client().query_one(query, &[&name, &PLUGIN]).await {
+            Ok(row) => {
+                let confirmed_flush = row.get::<_, &str>(0).parse().unwrap_or(Lsn::INVALID);
+                Ok(Self {
+                    confirmed_flush,
+                    created: true,
+                    active_pid: None,
+                })
+            }
+            Err(error) => {
+                let refused = error.as_db_error().map(|said| said.message().to_owned());
+                match refused {
+                    Some(text) if text.contains("may not be used as an output plugin") => {
+                        Err(plugin_not_listed(sql, &text).await)
+                    }
+                    Some(_) | None => Err(sql.failure(error)),
+                }
+            }
+        }
+    }
+}
+
+/// Text of an SQL identifier, in double quotes whatever it holds.
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
+}
+
+/// The refusal of servers that only load plugins on their list, with the list that would do.
+pub(super) async fn plugin_not_listed(sql: &Sql<'_>, said: &str) -> PostgresError {
+    let query = "SELECT current_setting('output_plugin_libraries', true)";
+    let current = match sql.client().query_one(query, &[]).await {
+        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
+        Err(error) => return sql.failure(error),
+    };
+    PostgresError::stop(
+        Exit::Configuration,
+        format!(
+            "PostgreSQL refuses (42501): {said}: as superuser, run: ALTER SYSTEM SET \
+             output_plugin_libraries = {}; SELECT pg_reload_conf();",
+            with_plugin(&current)
+        ),
+    )
+}
+
+/// The list with the plugin at its end. ALTER SYSTEM takes the items bare or quoted one by one;
+/// quotes around the whole would make it one item.
+fn with_plugin(current: &str) -> String {
+    let items = current
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty());
+    let quoted = items
+        .filter(|item| item.trim_matches('"') != PLUGIN)
+        .map(|item| {
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            match item.bytes().all(plain) {
+                true => item.to_owned(),
+                false => format!("'{}'", item.trim_matches('"').replace('\'', "''")),
+            }
+        });
+    quoted
+        .chain([PLUGIN.to_owned()])
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn missing(name: &str) -> PostgresError {
+    PostgresError::stop(
+        Exit::SlotMissing,
+        format!(
+            "slot {name:?} existed and is gone, so changes may be missing: start the relay again \
+             to make a new slot, and bring consumers up to date by other means"
+        ),
+    )
+}
+
+fn foreign(name: &str, owner: &str) -> PostgresError {
+    PostgresError::stop(
+        Exit::Configuration,
+        format!(
+            "slot {name:?} belongs to {owner}, not to {PLUGIN}: choose another PGSLOT, or run: \
+             SELECT pg_drop_replication_slot('{}');",
+            name.replace('\'', "''")
+        ),
+    )
+}
+
+fn lost(name: &str) -> PostgresError {
+    PostgresError::stop(
+        Exit::SlotLost,
+        format!(
+            "slot {name:?} is lost, since the server has removed WAL that it needed: run SELECT \
+             pg_drop_replication_slot('{}'); start the relay again, bring consumers up to date by \
+             other means, and raise max_slot_wal_keep_size",
+            name.replace('\'', "''")
+        ),
+    )
+}
+
+fn moved(name: &str, acknowledged: Lsn, found: Lsn) -> PostgresError {
+    PostgresError::stop(
+        Exit::SlotMoved,
+        format!(
+            "slot {name:?} stands at {found}, past {acknowledged} that the relay acknowledged: it \
+             was moved or made anew, so changes may be missing; bring consumers up to date by \
+             other means, then start the relay again"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_keeps_what_is_allowed_already() {
+        assert_eq!(
+            with_plugin("pgoutput, test_decoding"),
+            "pgoutput, test_decoding, pgevents"
+        );
+        assert_eq!(with_plugin(""), "pgevents");
+        assert_eq!(with_plugin("pgevents, wal2json"), "wal2json, pgevents");
+        assert_eq!(with_plugin("\"My-Plugin\",a"), "'My-Plugin', a, pgevents");
+    }
+
+    #[test]
+    fn identifiers_cannot_leave_their_quotes() {
+        assert_eq!(quote_identifier("a\"b\0c"), "\"a\"\"bc\"");
+    }
+}

@@ -1,0 +1,112 @@
+use std::{
+    future::{Ready, ready},
+    io,
+};
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Client,
+    config::{Config, SslMode, SslNegotiation},
+    tls::{ChannelBinding, TlsConnect, TlsStream},
+};
+
+use super::{APPLICATION_NAME, PostgresError, SESSION_SETTINGS, Stream, stream::within};
+use crate::config::Postgres;
+
+/// An ordinary SQL session; it ends when the value is dropped.
+#[derive(Debug)]
+pub struct Sql<'a> {
+    client: Client,
+    connection: JoinHandle<()>,
+    config: &'a Postgres,
+}
+
+impl<'a> Sql<'a> {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn connect(config: &'a Postgres) -> Result<Self, PostgresError> {
+        let stream = Stream::connect(config).await?;
+        let mut login = Config::new();
+        // The stream is already as it has to be, encrypted or not; `AsItIs` hands it on.
+        login
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct);
+        login
+            .user(&config.user)
+            .dbname(&config.database)
+            .application_name(APPLICATION_NAME);
+        let settings = SESSION_SETTINGS
+            .iter()
+            .filter(|(name, _)| *name != "client_encoding");
+        let options: Vec<String> = settings
+            .map(|(name, value)| format!("-c {name}={value}"))
+            .collect();
+        login.options(options.join(" "));
+        if let Some(password) = &config.password {
+            login.password(password.reveal());
+        }
+        let connected = within(async { Ok(login.connect_raw(stream, AsItIs).await) }).await;
+        let (client, connection) = connected
+            .map_err(|source| PostgresError::Unreachable {
+                address: config.address(),
+                source,
+            })?
+            .map_err(|error| failure(error, config))?;
+        // Its error is that of the statement it interrupts.
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self {
+            client,
+            connection,
+            config,
+        })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What a failed statement means.
+    pub(super) fn failure(&self, error: tokio_postgres::Error) -> PostgresError {
+        failure(error, self.config)
+    }
+}
+
+impl Drop for Sql<'_> {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+fn failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
+    if let Some(said) = error.as_db_error() {
+        return config.refusal(said.code().code(), said.message());
+    }
+    if config.password.is_none() && error.to_string().contains("password missing") {
+        return config.refusal("28P01", "a password is required and none is set");
+    }
+    PostgresError::Lost(io::Error::other(error))
+}
+
+/// A "handshake" that leaves the stream as it is.
+struct AsItIs;
+
+impl TlsConnect<Stream> for AsItIs {
+    type Stream = Stream;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Stream>>;
+
+    fn connect(self, stream: Stream) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+impl TlsStream for Stream {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.end_point()
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+    }
+}

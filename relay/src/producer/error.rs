@@ -1,0 +1,69 @@
+use std::{io, time::Duration};
+
+use pgevents_proto::{DecodeError, Lsn};
+
+use crate::{
+    exit::{Exit, Fate},
+    postgres::PostgresError,
+    publish::PublishError,
+};
+
+/// Why a session ended. [`ProducerError::fate`] says what happens next.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// PostgreSQL's side.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The sink's side.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Plugin and relay speak different versions; stop: one of them has to be replaced.
+    #[error("read from the plugin (install plugin and relay of one release)")]
+    Version(#[source] DecodeError),
+    /// A frame breaks the contract; stop, since it would again after a reconnect.
+    #[error("decode the frame after {after}")]
+    Frame {
+        /// End of the last complete transaction before it.
+        after: Lsn,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// The server has ended the stream, mostly because it shuts down; reconnect.
+    #[error("PostgreSQL has ended the stream")]
+    Ended,
+    /// Nothing came from the server for too long; reconnect.
+    #[error("PostgreSQL has been silent for {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// Progress cannot be reported; reconnect.
+    #[error("report progress to PostgreSQL")]
+    Status(#[source] io::Error),
+    /// The address now leads to another cluster; stop, since its positions mean other changes.
+    #[error(
+        "PostgreSQL is another system ({found}) than before ({before}): check PGHOST, and start \
+         the relay again if that is meant"
+    )]
+    OtherSystem {
+        /// Identifier at first.
+        before: u64,
+        /// Identifier now.
+        found: u64,
+    },
+    /// A session was to start without a sink; a bug.
+    #[error("start a session: no sink")]
+    SinkMissing,
+}
+
+impl ProducerError {
+    /// What the relay does about it.
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Postgres(error) => error.fate(),
+            Self::Publish(error) => error.fate(),
+            Self::Version(_) => Fate::Stop(Exit::Version),
+            Self::Frame { .. } => Fate::Stop(Exit::Undecodable),
+            Self::Ended | Self::Silent(_) | Self::Status(_) => Fate::Retry,
+            Self::OtherSystem { .. } => Fate::Stop(Exit::SlotMoved),
+            Self::SinkMissing => Fate::Stop(Exit::Bug),
+        }
+    }
+}

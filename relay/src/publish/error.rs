@@ -1,0 +1,92 @@
+use std::{io, time::Duration};
+
+use lapin::ErrorKind;
+
+use crate::exit::{Exit, Fate};
+
+/// Why an event did not arrive, or the sink could not be opened. After each the connection is
+/// dropped, and what was not acknowledged is read again from the slot.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Nobody answers; try again.
+    #[error("connect to RabbitMQ at {address} (check RABBITMQ_URL, and that the broker runs)")]
+    Unreachable {
+        /// Where; without credentials.
+        address: String,
+        /// Why.
+        source: Box<lapin::Error>,
+    },
+    /// Somebody answers, but not in time; try again.
+    #[error("connect to RabbitMQ at {address}: no answer within {} seconds", .limit.as_secs())]
+    Slow {
+        /// Where; without credentials.
+        address: String,
+        /// How long the relay waited.
+        limit: Duration,
+    },
+    /// The broker does not let the relay in or do its work; stop, an operator has to act.
+    #[error("{what}: {remedy}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// What to do.
+        remedy: String,
+        /// The broker's words.
+        source: Box<lapin::Error>,
+    },
+    /// The connection broke; reconnect.
+    #[error("keep the connection to RabbitMQ")]
+    Lost(#[source] Box<lapin::Error>),
+    /// No queue wants the event; reconnect and try again until one does.
+    #[error(
+        "publish with routing key {routing_key:?}: no queue of the exchange takes it ({reply}); \
+         bind a queue, nothing later is sent before"
+    )]
+    Returned {
+        /// Its routing key.
+        routing_key: String,
+        /// The broker's words.
+        reply: String,
+    },
+    /// The broker refused an event, for example because a queue is full; reconnect and try again.
+    #[error("publish: the broker refused an event (nack), for example because a queue is full")]
+    Nacked,
+    /// Confirms are due and none came; reconnect.
+    #[error("publish: no confirm for {} seconds", .0.as_secs())]
+    Silent(Duration),
+    /// The channel has no confirms, though they were asked for; a bug.
+    #[error("publish: the channel does not confirm")]
+    NotConfirming,
+    /// The reader of standard output went away; a clean end.
+    #[error("the reader of standard output went away")]
+    ReaderGone,
+    /// Standard output cannot be written to; try again.
+    #[error("write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+impl PublishError {
+    /// What the relay does about it.
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Slow { .. }
+            | Self::Lost(_)
+            | Self::Returned { .. }
+            | Self::Nacked
+            | Self::Silent(_)
+            | Self::Stdout(_) => Fate::Retry,
+            Self::Refused { .. } => Fate::Stop(Exit::BrokerRefused),
+            Self::NotConfirming => Fate::Stop(Exit::Bug),
+            Self::ReaderGone => Fate::Stop(Exit::Clean),
+        }
+    }
+}
+
+/// The AMQP reply code in an error of the broker, if it is one. Source: AMQP 0-9-1, 1.2.
+pub(super) fn reply_code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}

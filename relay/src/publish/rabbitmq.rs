@@ -1,0 +1,321 @@
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures_util::{Stream, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+    options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions},
+    types::{FieldTable, ShortString},
+};
+use tokio::time::timeout;
+
+use super::{Confirmed, Health, Outgoing, PublishError, error::reply_code};
+use crate::{
+    cli::{ExchangeDeclare, Unroutable},
+    config::{Broker, BrokerUrl},
+};
+
+/// Longest time for the connection, its channel and the exchange, each. lapin limits only TCP.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
+/// to 127 bytes; only names converted from another encoding can be longer, and are cut.
+const LONGEST_KEY: usize = 255;
+
+/// One connection with one channel, fed by one task in order.
+///
+/// lapin counts delivery tags and queues frames under different locks, so a channel that two
+/// threads feed can credit a confirm to the wrong message; and after a reconnect of its own it
+/// would not send again what was lost. Hence one task, and no recovery but starting over.
+pub struct Publisher {
+    channel: Arc<Channel>,
+    connection: Connection,
+    exchange: ShortString,
+    properties: BasicProperties,
+    in_flight: FuturesUnordered<InFlight>,
+    /// Confirmed events that are not handed out yet.
+    settled: Vec<Confirmed>,
+}
+
+/// A message whose outcome is awaited.
+type InFlight = Pin<Box<dyn Future<Output = (Confirmed, lapin::Result<Confirmation>)> + Send>>;
+
+impl Publisher {
+    /// Connects, and makes or looks for the exchange.
+    ///
+    /// # Errors
+    ///
+    /// The broker cannot be reached, or it refuses.
+    pub async fn open(
+        broker: &Broker,
+        declare: ExchangeDeclare,
+        unroutable: Unroutable,
+    ) -> Result<Self, PublishError> {
+        let Unroutable::Block = unroutable;
+        let (connection, channel) = connect(&broker.url, "pgevents producer").await?;
+        let exchange = short(&broker.exchange);
+        declare_exchange(&channel, broker, declare).await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .map_err(lost)?;
+        let properties = BasicProperties::default()
+            .with_content_type(ShortString::from("application/json"))
+            .with_delivery_mode(2);
+        Ok(Self {
+            channel: Arc::new(channel),
+            connection,
+            exchange,
+            properties,
+            in_flight: FuturesUnordered::new(),
+            settled: Vec::new(),
+        })
+    }
+
+    /// Gives one message to the connection.
+    pub(super) fn publish(&mut self, number: u64, event: Outgoing<'_>) {
+        let properties = self
+            .properties
+            .clone()
+            .with_timestamp(event.commit_time)
+            .with_message_id(short(event.message_id));
+        let (channel, exchange) = (Arc::clone(&self.channel), self.exchange.clone());
+        let (key, body) = (short(event.routing_key), Box::<[u8]>::from(event.body));
+        let confirmed = Confirmed {
+            number,
+            bytes: event.body.len() as u64,
+        };
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let mut message: InFlight = Box::pin(async move {
+            let written = channel
+                .basic_publish(exchange, key, options, &body, properties)
+                .await;
+            drop(body);
+            match written {
+                Ok(confirm) => (confirmed, confirm.await),
+                Err(error) => (confirmed, Err(error)),
+            }
+        });
+        // The first poll takes the delivery tag and queues the frames; doing it here keeps the
+        // order. It can only be ready at once when the channel is broken, and then the next poll
+        // must not happen.
+        match message
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => self.in_flight.push(message),
+            Poll::Ready(outcome) => self.in_flight.push(Box::pin(std::future::ready(outcome))),
+        }
+    }
+
+    /// Waits for confirms.
+    ///
+    /// lapin hangs a returned message on whichever confirm it completes next, of this message or of
+    /// another one, in no order within an acknowledgement of many. So nothing counts before
+    /// everything that has been completed with or before it is known to be free of returns.
+    pub(super) async fn confirmed(
+        &mut self,
+        arrived: &mut Vec<Confirmed>,
+    ) -> Result<(), PublishError> {
+        if self.in_flight.is_empty() && self.settled.is_empty() {
+            return std::future::pending().await;
+        }
+        poll_fn(|cx| {
+            loop {
+                let known = self.settled.len();
+                self.take_completed(cx)?;
+                if self.settled.len() == known {
+                    break;
+                }
+                self.finish_acknowledgement();
+            }
+            if self.settled.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(()))
+            }
+        })
+        .await?;
+        arrived.append(&mut self.settled);
+        Ok(())
+    }
+
+    /// Looks whether the connection still stands.
+    pub(super) fn check(&self) -> Result<Health, PublishError> {
+        let status = self.connection.status();
+        if !status.connected() || !self.channel.status().connected() {
+            return Err(lost(
+                std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into(),
+            ));
+        }
+        Ok(if status.blocked() {
+            Health::Blocked
+        } else {
+            Health::Ready
+        })
+    }
+
+    fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), PublishError> {
+        while let Poll::Ready(Some((confirmed, outcome))) =
+            Pin::new(&mut self.in_flight).poll_next(cx)
+        {
+            match outcome.map_err(lost)? {
+                Confirmation::Ack(None) => self.settled.push(confirmed),
+                Confirmation::Ack(Some(returned)) => {
+                    return Err(PublishError::Returned {
+                        routing_key: returned.routing_key.to_string(),
+                        reply: format!("{} {}", returned.reply_code, returned.reply_text),
+                    });
+                }
+                Confirmation::Nack(_) => return Err(PublishError::Nacked),
+                Confirmation::NotRequested => return Err(PublishError::NotConfirming),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until lapin's other thread has completed every message of the acknowledgement that it
+    /// may be working on: it holds a lock meanwhile, which `wait_for_confirms` takes at its start.
+    fn finish_acknowledgement(&self) {
+        let waiting = pin!(self.channel.wait_for_confirms());
+        let _ = waiting.poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("in_flight", &self.in_flight.len())
+            .finish()
+    }
+}
+
+/// Connects and opens a channel.
+///
+/// # Errors
+///
+/// The broker cannot be reached, or it refuses.
+pub async fn connect(url: &BrokerUrl, name: &str) -> Result<(Connection, Channel), PublishError> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connecting = async {
+        let connection = Connection::connect_uri(url.uri(), properties).await?;
+        let channel = connection.create_channel().await?;
+        Ok((connection, channel))
+    };
+    let Ok(connected) = timeout(CONNECT_TIMEOUT, connecting).await else {
+        return Err(PublishError::Slow {
+            address: url.to_string(),
+            limit: CONNECT_TIMEOUT,
+        });
+    };
+    connected.map_err(|source: lapin::Error| match reply_code(&source) {
+        // ACCESS_REFUSED: name or password, or no permission for the virtual host.
+        Some(403) => PublishError::Refused {
+            what: format!("log in to RabbitMQ at {url} as {:?}", url.user()),
+            remedy: "check user and password in RABBITMQ_URL".to_owned(),
+            source: Box::new(source),
+        },
+        // NOT_ALLOWED: the virtual host is missing, or the user may not use it.
+        Some(530) => PublishError::Refused {
+            what: format!("open virtual host {:?} of RabbitMQ at {url}", url.vhost()),
+            remedy: format!(
+                "check the end of RABBITMQ_URL (%2f is the virtual host /), or run: rabbitmqctl \
+                 add_vhost {0}; rabbitmqctl set_permissions -p {0} {1} '.*' '.*' '.*'",
+                url.vhost(),
+                url.user()
+            ),
+            source: Box::new(source),
+        },
+        Some(_) | None => PublishError::Unreachable {
+            address: url.to_string(),
+            source: Box::new(source),
+        },
+    })
+}
+
+/// Makes the durable topic exchange, or looks for it.
+pub(crate) async fn declare_exchange(
+    channel: &Channel,
+    broker: &Broker,
+    declare: ExchangeDeclare,
+) -> Result<(), PublishError> {
+    let passive = match declare {
+        ExchangeDeclare::Off => return Ok(()),
+        ExchangeDeclare::Declare => false,
+        ExchangeDeclare::Passive => true,
+    };
+    let options = ExchangeDeclareOptions {
+        passive,
+        durable: true,
+        ..Default::default()
+    };
+    let declared = channel.exchange_declare(
+        short(&broker.exchange),
+        ExchangeKind::Topic,
+        options,
+        FieldTable::default(),
+    );
+    let Ok(outcome) = timeout(CONNECT_TIMEOUT, declared).await else {
+        return Err(PublishError::Slow {
+            address: broker.url.to_string(),
+            limit: CONNECT_TIMEOUT,
+        });
+    };
+    let what = || format!("declare exchange {:?}", broker.exchange);
+    outcome.map_err(|source| match reply_code(&source) {
+        // PRECONDITION_FAILED
+        Some(406) => PublishError::Refused {
+            what: what(),
+            remedy: "it exists and is no durable topic exchange; name another one in \
+                     RABBITMQ_EXCHANGE, delete it, or use --exchange-declare passive"
+                .to_owned(),
+            source: Box::new(source),
+        },
+        // ACCESS_REFUSED
+        Some(403) => PublishError::Refused {
+            what: what(),
+            remedy: format!(
+                "give {:?} the permission to configure and write it, or use --exchange-declare off",
+                broker.url.user()
+            ),
+            source: Box::new(source),
+        },
+        // NOT_FOUND
+        Some(404) => PublishError::Refused {
+            what: what(),
+            remedy: "it does not exist; make it, or use --exchange-declare declare".to_owned(),
+            source: Box::new(source),
+        },
+        Some(_) | None => lost(source),
+    })
+}
+
+fn lost(source: lapin::Error) -> PublishError {
+    PublishError::Lost(Box::new(source))
+}
+
+/// A short string; what is longer than [`LONGEST_KEY`] is cut at a character.
+pub(crate) fn short(text: &str) -> ShortString {
+    ShortString::try_new(&text[..text.floor_char_boundary(LONGEST_KEY)]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_too_long_is_cut_at_a_character() {
+        assert_eq!(short("public.users").as_str(), "public.users");
+        assert_eq!(short(&"€".repeat(100)).as_str(), "€".repeat(85));
+        assert_eq!(short(&"a€".repeat(100)).as_str().len(), 253);
+    }
+}

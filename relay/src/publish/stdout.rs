@@ -1,0 +1,70 @@
+use std::io;
+
+use tokio::io::{AsyncWriteExt, Stdout, stdout};
+
+use super::{Confirmed, Outgoing, PublishError};
+
+/// Events as lines of standard output. An event has arrived when its line is written and flushed.
+#[derive(Debug)]
+pub struct Lines {
+    stdout: Stdout,
+    lines: Vec<u8>,
+    /// Bytes of `lines` that are written, not necessarily flushed.
+    written: usize,
+    pending: Vec<Confirmed>,
+}
+
+impl Lines {
+    /// Standard output of this process.
+    pub fn new() -> Self {
+        Self {
+            stdout: stdout(),
+            lines: Vec::new(),
+            written: 0,
+            pending: Vec::new(),
+        }
+    }
+
+    pub(super) fn publish(&mut self, number: u64, event: Outgoing<'_>) {
+        self.lines.extend_from_slice(event.body);
+        self.lines.push(b'\n');
+        self.pending.push(Confirmed {
+            number,
+            bytes: event.body.len() as u64,
+        });
+    }
+
+    pub(super) async fn confirmed(
+        &mut self,
+        arrived: &mut Vec<Confirmed>,
+    ) -> Result<(), PublishError> {
+        if self.pending.is_empty() {
+            return std::future::pending().await;
+        }
+        while self.written < self.lines.len() {
+            match self.stdout.write(&self.lines[self.written..]).await {
+                Ok(0) => return Err(PublishError::Stdout(io::ErrorKind::WriteZero.into())),
+                Ok(bytes) => self.written += bytes,
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        self.stdout.flush().await.map_err(failure)?;
+        self.lines.clear();
+        self.written = 0;
+        arrived.append(&mut self.pending);
+        Ok(())
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn failure(error: io::Error) -> PublishError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => PublishError::ReaderGone,
+        _ => PublishError::Stdout(error),
+    }
+}

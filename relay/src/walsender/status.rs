@@ -1,0 +1,169 @@
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use pgevents_proto::{Lsn, PG_EPOCH_UNIX_MICROS};
+use tokio::{
+    io::{AsyncWriteExt, WriteHalf},
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use crate::postgres::Stream;
+
+/// Reports of a moving position come no closer together than this: each makes the server look at
+/// the slot, and possibly write it to disk.
+const SPACING: Duration = Duration::from_millis(100);
+
+/// What the next report says, and how urgent it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything before it may be forgotten; the value of `AckTracker::flush`.
+    pub flush: Lsn,
+    /// Counts the times that the server asked for a report.
+    pub replies_due: u64,
+    /// Counts the times that we want to hear from the server.
+    pub pings: u64,
+    /// Send a last report and end the stream.
+    pub closing: bool,
+}
+
+/// The task that reports progress to the server. It owns the writing half and waits for nothing but
+/// the socket, so a stalled broker never makes the server believe that the relay is dead.
+#[derive(Debug)]
+pub struct StatusTask {
+    progress: watch::Sender<Progress>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl StatusTask {
+    /// Starts to report, at least every `interval`.
+    pub fn start(stream: WriteHalf<Stream>, interval: Duration) -> Self {
+        let (progress, changes) = watch::channel(Progress::default());
+        let task = tokio::spawn(report(stream, changes, interval));
+        Self { progress, task }
+    }
+
+    /// A new position to acknowledge.
+    pub fn flushed(&self, flush: Lsn) {
+        self.progress.send_if_modified(|progress| {
+            let moved = flush > progress.flush;
+            progress.flush = progress.flush.max(flush);
+            moved
+        });
+    }
+
+    /// The server wants a report at once.
+    pub fn reply(&self) {
+        self.progress
+            .send_modify(|progress| progress.replies_due += 1);
+    }
+
+    /// Asks the server for a sign of life.
+    pub fn ping(&self) {
+        self.progress.send_modify(|progress| progress.pings += 1);
+    }
+
+    /// Whether reports can no longer be sent.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Sends a last report and the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// They could not be written.
+    pub async fn close(mut self) -> io::Result<()> {
+        self.progress
+            .send_modify(|progress| progress.closing = true);
+        (&mut self.task)
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+impl Drop for StatusTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn report(
+    mut stream: WriteHalf<Stream>,
+    mut changes: watch::Receiver<Progress>,
+    interval: Duration,
+) -> io::Result<()> {
+    let mut sent = Progress::default();
+    let mut sent_at = Instant::now();
+    loop {
+        let progress = *changes.borrow_and_update();
+        let urgent = progress.closing
+            || progress.replies_due != sent.replies_due
+            || progress.pings != sent.pings;
+        let due = match progress.flush > sent.flush {
+            true => sent_at + SPACING,
+            false => sent_at + interval,
+        };
+        if urgent || due <= Instant::now() {
+            let ping = progress.pings != sent.pings;
+            stream
+                .write_all(&status_update(progress.flush, ping))
+                .await?;
+            if progress.closing {
+                // CopyDone and Terminate
+                stream
+                    .write_all(&[b'c', 0, 0, 0, 4, b'X', 0, 0, 0, 4])
+                    .await?;
+                return stream.flush().await;
+            }
+            stream.flush().await?;
+            (sent, sent_at) = (progress, Instant::now());
+            continue;
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            () = sleep_until(due) => {}
+        }
+    }
+}
+
+/// Standby status update. Written and applied positions are the flushed one: while the server sees
+/// them behind its own, it sends keepalives as soon as it is idle, which move an idle slot on.
+fn status_update(flush: Lsn, ping: bool) -> [u8; 39] {
+    let mut message = [0; 39];
+    message[0] = b'd';
+    message[1..5].copy_from_slice(&38_u32.to_be_bytes());
+    message[5] = b'r';
+    for place in [6, 14, 22] {
+        message[place..place + 8].copy_from_slice(&flush.0.to_be_bytes());
+    }
+    message[30..38].copy_from_slice(&now().to_be_bytes());
+    message[38] = u8::from(ping);
+    message
+}
+
+/// Microseconds since 2000-01-01 00:00 UTC.
+fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX) - PG_EPOCH_UNIX_MICROS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_the_form_that_the_server_expects() {
+        let message = status_update(Lsn(0x0102_0304_0506_0708), true);
+        assert_eq!(message[..6], [b'd', 0, 0, 0, 38, b'r']);
+        for place in [6, 14, 22] {
+            assert_eq!(message[place..place + 8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        }
+        assert_eq!(message[38], 1);
+    }
+}
