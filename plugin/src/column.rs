@@ -10,6 +10,11 @@ use crate::ffi::{
 /// Composite types that contain each other deeper than this are shown as text.
 const MAX_TYPE_DEPTH: usize = 16;
 
+/// `array_to_json(anyarray)` and `row_to_json(record)`. Source: PostgreSQL
+/// `src/include/catalog/pg_proc.dat`; the names in `fmgroids.h` differ between majors.
+const ARRAY_TO_JSON: u32 = 3153;
+const ROW_TO_JSON: u32 = 3155;
+
 /// One column that travels.
 pub struct Column {
     /// Position of its attribute in a deformed tuple.
@@ -112,9 +117,9 @@ fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
 /// The function that makes JSON of a value without being told its type.
 fn json_function(output: &TypeOutput) -> Option<u32> {
     if output.element.is_some() {
-        Some(pg_sys::F_ARRAY_TO_JSON_ANYARRAY)
+        Some(ARRAY_TO_JSON)
     } else if output.composite {
-        Some(pg_sys::F_ROW_TO_JSON_RECORD)
+        Some(ROW_TO_JSON)
     } else {
         None
     }
