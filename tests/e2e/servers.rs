@@ -45,7 +45,7 @@ async fn a_proxy_cuts_a_connection_at_the_byte() {
 #[tokio::test]
 async fn a_killed_broker_comes_back() {
     let mut lab = Lab::with_own_rabbitmq().await;
-    let mut queue = lab.quorum_queue().await;
+    let mut queue = lab.queue().await;
     lab.own_rabbitmq().kill().await.expect("kill the broker");
     lab.own_rabbitmq()
         .run()

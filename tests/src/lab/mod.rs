@@ -265,6 +265,15 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let said = self.rabbitmq().last_lines();
+            eprintln!("--- RabbitMQ (its last lines, every test):\n{said}");
+        }
+    }
+}
+
 async fn new_database(postgres: &Postgres, name: &str) -> Client {
     let created = async {
         let administrator = postgres.connect("postgres").await?;

@@ -17,7 +17,7 @@ use super::guardian;
 use super::log::Log;
 
 /// How long a test waits for any single event before it fails with the logs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a dropped process has to end on its last signal before it is killed.
 const LAST_WORDS: Duration = Duration::from_secs(10);

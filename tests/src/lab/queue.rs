@@ -92,7 +92,7 @@ impl Queue {
     pub(super) async fn bind(url: &str, name: &str, kind: &'static str) -> Self {
         let opened = timeout(PATIENCE, open(url, name, kind)).await;
         let (connection, consumer) = opened
-            .unwrap_or_else(|_| panic!("open queue {name}: no answer"))
+            .unwrap_or_else(|_| panic!("open queue {name}: no answer in {PATIENCE:?}"))
             .unwrap_or_else(|error| panic!("open queue {name}: {error}"));
         Self {
             url: url.to_owned(),

@@ -97,6 +97,13 @@ impl RabbitMq {
         self.node.as_ref().expect("the node runs")
     }
 
+    /// The end of the node's log; empty between [`RabbitMq::kill`] and [`RabbitMq::run`].
+    pub fn last_lines(&self) -> String {
+        self.node
+            .as_ref()
+            .map_or_else(String::new, |node| node.stdout().tail(25))
+    }
+
     /// Starts the node on its data folder and waits until it has booted and listens.
     ///
     /// # Errors
