@@ -3,6 +3,7 @@
 mod catalog;
 mod check;
 mod error;
+mod plugin_list;
 mod slot;
 mod sql;
 mod stream;
@@ -26,6 +27,9 @@ pub const SESSION_SETTINGS: [(&str, &str); 6] = [
     ("extra_float_digits", "1"),
     ("bytea_output", "hex"),
 ];
+
+/// Output plugin that the relay reads.
+const PLUGIN: &str = "pgevents";
 
 /// How the relay's sessions are named in `pg_stat_activity` and `pg_stat_replication`.
 pub const APPLICATION_NAME: &str = "pgevents";

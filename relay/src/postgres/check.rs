@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{PostgresError, Sql, quote_identifier, slot::plugin_not_listed};
+use super::{PostgresError, Sql, quote_identifier};
 use crate::exit::Exit;
 
 /// What the relay has to know about the server.
@@ -18,7 +18,7 @@ pub struct Server {
 pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
     let query = "SELECT current_setting('wal_level'), rolsuper OR rolreplication,
             (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'),
-            current_setting('output_plugin_libraries', true), current_user::text
+            current_user::text
         FROM pg_catalog.pg_roles WHERE rolname = current_user";
     let row = sql
         .client()
@@ -36,7 +36,7 @@ pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
         ));
     }
     if !row.get::<_, bool>(1) {
-        let user = row.get::<_, &str>(4);
+        let user = row.get::<_, &str>(3);
         return Err(PostgresError::stop(
             Exit::Configuration,
             format!(
@@ -45,12 +45,6 @@ pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
             ),
         ));
     }
-    if let Some(list) = row.get::<_, Option<&str>>(3)
-        && !lists_plugin(list)
-    {
-        let said = "library \"pgevents\" may not be used as an output plugin";
-        return Err(plugin_not_listed(sql, said).await);
-    }
     let millis = row
         .get::<_, Option<i64>>(2)
         .and_then(|millis| u64::try_from(millis).ok());
@@ -58,10 +52,4 @@ pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
         .filter(|millis| *millis > 0)
         .map(Duration::from_millis);
     Ok(Server { wal_sender_timeout })
-}
-
-/// Names may stand with their folder or ending; whoever writes them so is left to the server.
-fn lists_plugin(list: &str) -> bool {
-    list.split(',')
-        .any(|item| item.contains("pgevents") || item.trim() == "*")
 }

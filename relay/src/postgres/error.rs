@@ -1,6 +1,6 @@
 use std::{fmt, io};
 
-use super::quote_identifier;
+use super::{plugin_list, quote_identifier};
 use crate::{
     config::Postgres,
     exit::{Exit, Fate},
@@ -99,6 +99,9 @@ impl Refusal {
                     .to_owned(),
                 Fate::Stop(Exit::Configuration),
             ),
+            "42501" if plugin_list::is_refusal(message) => {
+                (plugin_list::remedy(), Fate::Stop(Exit::Configuration))
+            }
             "42501" => (
                 format!("run: ALTER ROLE {user} REPLICATION;"),
                 Fate::Stop(Exit::Configuration),

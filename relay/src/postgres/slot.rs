@@ -1,10 +1,7 @@
 use pgevents_proto::Lsn;
 
-use super::{PostgresError, Sql};
+use super::{PLUGIN, PostgresError, Sql, plugin_list};
 use crate::exit::Exit;
-
-/// Output plugin that the relay reads.
-const PLUGIN: &str = "pgevents";
 
 /// A replication slot that can be streamed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +86,12 @@ impl Slot {
                     active_pid: None,
                 })
             }
-            Err(error) => {
-                let refused = error.as_db_error().map(|said| said.message().to_owned());
-                match refused {
-                    Some(text) if text.contains("may not be used as an output plugin") => {
-                        Err(plugin_not_listed(sql, &text).await)
-                    }
-                    Some(_) | None => Err(sql.failure(error)),
+            Err(error) => match error.as_db_error() {
+                Some(said) if plugin_list::is_refusal(said.message()) => {
+                    Err(plugin_list::refused(sql, said.message()).await)
                 }
-            }
+                Some(_) | None => Err(sql.failure(error)),
+            },
         }
     }
 }
@@ -105,45 +99,6 @@ impl Slot {
 /// Text of an SQL identifier, in double quotes whatever it holds.
 pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
-}
-
-/// The refusal of servers that only load plugins on their list, with the list that would do.
-pub(super) async fn plugin_not_listed(sql: &Sql<'_>, said: &str) -> PostgresError {
-    let query = "SELECT current_setting('output_plugin_libraries', true)";
-    let current = match sql.client().query_one(query, &[]).await {
-        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
-        Err(error) => return sql.failure(error),
-    };
-    PostgresError::stop(
-        Exit::Configuration,
-        format!(
-            "PostgreSQL refuses (42501): {said}: as superuser, run: ALTER SYSTEM SET \
-             output_plugin_libraries = {}; SELECT pg_reload_conf();",
-            with_plugin(&current)
-        ),
-    )
-}
-
-/// The list with the plugin at its end. ALTER SYSTEM takes the items bare or quoted one by one;
-/// quotes around the whole would make it one item.
-fn with_plugin(current: &str) -> String {
-    let items = current
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
-    let quoted = items
-        .filter(|item| item.trim_matches('"') != PLUGIN)
-        .map(|item| {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-            match item.bytes().all(plain) {
-                true => item.to_owned(),
-                false => format!("'{}'", item.trim_matches('"').replace('\'', "''")),
-            }
-        });
-    quoted
-        .chain([PLUGIN.to_owned()])
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 fn missing(name: &str) -> PostgresError {
@@ -193,17 +148,6 @@ fn moved(name: &str, acknowledged: Lsn, found: Lsn) -> PostgresError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_list_keeps_what_is_allowed_already() {
-        assert_eq!(
-            with_plugin("pgoutput, test_decoding"),
-            "pgoutput, test_decoding, pgevents"
-        );
-        assert_eq!(with_plugin(""), "pgevents");
-        assert_eq!(with_plugin("pgevents, wal2json"), "wal2json, pgevents");
-        assert_eq!(with_plugin("\"My-Plugin\",a"), "'My-Plugin', a, pgevents");
-    }
 
     #[test]
     fn identifiers_cannot_leave_their_quotes() {

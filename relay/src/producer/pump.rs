@@ -371,8 +371,8 @@ impl Out<'_> {
                 if self.advised.insert(name.to_owned()) {
                     warn!(
                         table = name,
-                        "updates and deletes come without the whole old row: run ALTER TABLE {}.{} \
-                         REPLICA IDENTITY FULL; if old and diff should be complete",
+                        "updates and deletes come without the whole old row; for all of old and diff, run: ALTER TABLE {}.{} \
+                         REPLICA IDENTITY FULL;",
                         quote_identifier(&relation.schema),
                         quote_identifier(&relation.name)
                     );
