@@ -133,8 +133,12 @@ impl FromStr for TableList {
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
         let items = read_list(list)?;
-        let patterns = items.into_iter().map(|[schema, table]| TablePattern { schema, table });
-        Ok(Self { patterns: patterns.collect() })
+        let patterns = items
+            .into_iter()
+            .map(|[schema, table]| TablePattern { schema, table });
+        Ok(Self {
+            patterns: patterns.collect(),
+        })
     }
 }
 
@@ -143,14 +147,20 @@ impl FromStr for ColumnList {
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
         let items = read_list(list)?;
-        let pattern = |[schema, table, column]: [NamePattern; 3]| (TablePattern { schema, table }, column);
-        Ok(Self { patterns: items.into_iter().map(pattern).collect() })
+        let pattern =
+            |[schema, table, column]: [NamePattern; 3]| (TablePattern { schema, table }, column);
+        Ok(Self {
+            patterns: items.into_iter().map(pattern).collect(),
+        })
     }
 }
 
 /// Reads a comma list of items of `PARTS` names with dots between them.
 fn read_list<const PARTS: usize>(list: &str) -> Result<Vec<[NamePattern; PARTS]>, TableListError> {
-    let mut reader = Reader { chars: list.chars().collect(), at: 0 };
+    let mut reader = Reader {
+        chars: list.chars().collect(),
+        at: 0,
+    };
     let mut items = Vec::new();
     loop {
         reader.skip_blanks();
@@ -346,7 +356,13 @@ mod tests {
         assert!(list.matches("a", "b", "secret_key"));
         assert!(!list.matches("public", "users", "password2"));
         let error = "public.users".parse::<ColumnList>().unwrap_err();
-        assert_eq!(error, TableListError { position: 13, fault: TableListFault::NoDot });
+        assert_eq!(
+            error,
+            TableListError {
+                position: 13,
+                fault: TableListFault::NoDot
+            }
+        );
     }
 
     #[test]

@@ -1,0 +1,10 @@
+//! The wire contract from outside: what the encoder writes, two independent readers read alike; what
+//! they read becomes the documented JSON; and bytes that nobody wrote do no harm.
+
+mod damage;
+mod events;
+mod generated;
+mod protocol;
+mod round_trip;
+mod session;
+mod values;
