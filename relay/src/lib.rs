@@ -9,6 +9,7 @@ pub mod ack;
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod consumer;
 pub mod exit;
 pub mod log;
 pub mod postgres;

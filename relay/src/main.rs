@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use pgevents_relay::{
     cli::{Cli, Command, LogArgs},
-    config,
+    config, consumer,
     exit::{Exit, Fate},
     log, producer,
     shutdown::Shutdown,
@@ -65,8 +65,10 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
         Command::ConsumerDebug(args) => {
-            let _config = config::Consumer::new(args, environment)?;
-            Ok(())
+            let config = config::Consumer::new(args, environment)?;
+            consumer::run(&config, &shutdown)
+                .await
+                .map_err(|fault| (fault.fate(), fault.into()))
         }
     };
     let (fate, fault): (Fate, anyhow::Error) = match fate {

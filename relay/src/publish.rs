@@ -6,7 +6,9 @@ mod stdout;
 mod window;
 
 pub use error::PublishError;
+pub(crate) use error::{reply_code, stdout_failure};
 pub use rabbitmq::{Publisher, connect};
+pub(crate) use rabbitmq::{declare_exchange, short};
 pub use stdout::Lines;
 pub use window::Window;
 

@@ -84,9 +84,17 @@ impl PublishError {
 }
 
 /// The AMQP reply code in an error of the broker, if it is one. Source: AMQP 0-9-1, 1.2.
-pub(super) fn reply_code(error: &lapin::Error) -> Option<u16> {
+pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
     match error.kind() {
         ErrorKind::ProtocolError(error) => Some(error.get_id()),
         _ => None,
+    }
+}
+
+/// What it means that standard output cannot be written to.
+pub(crate) fn stdout_failure(error: io::Error) -> PublishError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => PublishError::ReaderGone,
+        _ => PublishError::Stdout(error),
     }
 }

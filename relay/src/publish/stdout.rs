@@ -2,7 +2,7 @@ use std::io;
 
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
 
-use super::{Confirmed, Outgoing, PublishError};
+use super::{Confirmed, Outgoing, PublishError, stdout_failure};
 
 /// Events as lines of standard output. An event has arrived when its line is written and flushed.
 #[derive(Debug)]
@@ -45,10 +45,10 @@ impl Lines {
             match self.stdout.write(&self.lines[self.written..]).await {
                 Ok(0) => return Err(PublishError::Stdout(io::ErrorKind::WriteZero.into())),
                 Ok(bytes) => self.written += bytes,
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(stdout_failure(error)),
             }
         }
-        self.stdout.flush().await.map_err(failure)?;
+        self.stdout.flush().await.map_err(stdout_failure)?;
         self.lines.clear();
         self.written = 0;
         arrived.append(&mut self.pending);
@@ -59,12 +59,5 @@ impl Lines {
 impl Default for Lines {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn failure(error: io::Error) -> PublishError {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => PublishError::ReaderGone,
-        _ => PublishError::Stdout(error),
     }
 }
