@@ -206,7 +206,7 @@ async fn a_second_relay_waits_for_the_slot_and_takes_over() {
     lab.sql("INSERT INTO users VALUES (1)").await;
     assert_eq!(queue.next().await.json()["id"].to_string(), "1");
     let second = lab.producer().start();
-    second.logs("active").await;
+    second.logs("slot is in use").await;
     first.stop().await;
     lab.sql("INSERT INTO users VALUES (2)").await;
     assert_eq!(queue.next().await.json()["id"].to_string(), "2");
@@ -320,7 +320,7 @@ async fn a_table_without_full_identity_is_advised_about_once() {
     lab.sql("UPDATE users SET full_name = 'c'").await;
     queue.take(3).await;
     relay.stop().await;
-    let advice = "ALTER TABLE public.users REPLICA IDENTITY FULL";
+    let advice = r#"ALTER TABLE \"public\".\"users\" REPLICA IDENTITY FULL"#;
     let log = relay.process().stderr().since(0);
     let advised = log.iter().filter(|line| line.contains(advice)).count();
     assert_eq!(advised, 1, "{log:#?}");
