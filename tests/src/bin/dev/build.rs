@@ -50,15 +50,24 @@ pub fn dist(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> 
 
 /// Writes the generated types of the wire contract.
 ///
+/// The test that compares them with the contract writes them when they differ, and fails; they are
+/// right when it passes after that.
+///
 /// # Errors
 ///
 /// When the contract cannot be compiled.
 pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
-    let mut command = cargo("test");
-    command
-        .args(["--package", "pgevents-proto", "generated"])
-        .env("PGEVENTS_CODEGEN", "write");
-    progress.step("write proto/src/generated.rs", &mut command)?;
+    let test = || {
+        let mut command = cargo("test");
+        command.args([
+            "--package",
+            "pgevents-proto",
+            "committed_types_are_those_of_the_contract",
+        ]);
+        command
+    };
+    progress.watch("compile proto/pgevents.proto", &mut test())?;
+    progress.step("compare proto/src/generated.rs", &mut test())?;
     Ok(())
 }
 
