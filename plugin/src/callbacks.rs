@@ -9,6 +9,7 @@ use pgevents_proto::Lsn;
 use pgrx::{PgSqlErrorCode, ereport, pg_guard, pg_sys};
 
 use crate::{
+    fault,
     ffi::{self, Context, RowChange, Table, Txn},
     options::{OptionError, Options},
     session::Session,
@@ -45,6 +46,7 @@ unsafe extern "C-unwind" fn startup_cb(
     options: *mut pg_sys::OutputPluginOptions,
     is_init: bool,
 ) {
+    fault::reach("startup");
     // SAFETY: handed over by PostgreSQL for this call.
     let context = unsafe { Context::new(ctx) };
     context.configure(options, false);
@@ -66,6 +68,7 @@ unsafe extern "C-unwind" fn begin_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
     txn: *mut pg_sys::ReorderBufferTXN,
 ) {
+    fault::reach("begin");
     // SAFETY: handed over by PostgreSQL for this call; startup_cb attached a Session.
     if let (Some(session), Some(txn)) = unsafe { (session(ctx), Txn::new(txn)) } {
         session.begin(txn);
@@ -79,6 +82,7 @@ unsafe extern "C-unwind" fn change_cb(
     relation: pg_sys::Relation,
     change: *mut pg_sys::ReorderBufferChange,
 ) {
+    fault::reach("change");
     // SAFETY: handed over by PostgreSQL for this call; the relation is open.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -99,6 +103,7 @@ unsafe extern "C-unwind" fn truncate_cb(
     relations: *mut pg_sys::Relation,
     _change: *mut pg_sys::ReorderBufferChange,
 ) {
+    fault::reach("truncate");
     // SAFETY: handed over by PostgreSQL for this call; the relations are open.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -113,6 +118,7 @@ unsafe extern "C-unwind" fn commit_cb(
     _txn: *mut pg_sys::ReorderBufferTXN,
     _commit_lsn: pg_sys::XLogRecPtr,
 ) {
+    fault::reach("commit");
     // SAFETY: handed over by PostgreSQL for this call.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -131,6 +137,7 @@ unsafe extern "C-unwind" fn message_cb(
     size: pg_sys::Size,
     content: *const c_char,
 ) {
+    fault::reach("message");
     // SAFETY: handed over by PostgreSQL for this call: a NUL-terminated prefix and `size` bytes.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -153,6 +160,7 @@ unsafe extern "C-unwind" fn filter_by_origin_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
     origin_id: pg_sys::RepOriginId,
 ) -> bool {
+    fault::reach("origin");
     let local = origin_id == pg_sys::InvalidRepOriginId as pg_sys::RepOriginId;
     // SAFETY: handed over by PostgreSQL for this call.
     !local && unsafe { session(ctx) }.is_some_and(|session| session.local_only())

@@ -10,6 +10,7 @@ use pgrx::{
 
 use crate::{
     column::Column,
+    fault,
     ffi::{Attribute, Changed, Context, Invalidations, MemoryContext, Table},
     options::Options,
 };
@@ -96,6 +97,7 @@ impl Dictionary {
 
 impl Entry {
     fn build(table: Table<'_>, options: &Options, memory: &MemoryContext) -> Self {
+        fault::reach("dictionary");
         let memory = memory.child(c"pgevents relation");
         let (schema, name) = memory.scope(|| table.name(options.partition_root));
         let wanted = table.is_user_table() && options.wants_table(&schema, &name);

@@ -11,6 +11,7 @@ mod callbacks;
 mod change;
 mod column;
 mod dictionary;
+mod fault;
 mod ffi;
 mod options;
 mod output;

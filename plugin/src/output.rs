@@ -3,7 +3,10 @@
 use pgevents_proto::{DecodeError, Decoder, Event, EventJson};
 use pgrx::{PgSqlErrorCode, ereport};
 
-use crate::ffi::{Context, from_utf8};
+use crate::{
+    fault,
+    ffi::{Context, from_utf8},
+};
 
 /// The form that `format` asks for.
 pub enum Output {
@@ -26,6 +29,7 @@ impl Output {
     /// Sends a frame. `last` says that nothing of this callback follows.
     #[inline]
     pub fn send(&mut self, context: Context, frame: &[u8], last: bool) {
+        fault::reach("send");
         match self {
             Self::Binary => context.write(frame, last),
             Self::Json(json) => {

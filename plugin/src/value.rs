@@ -5,6 +5,7 @@ use pgrx::pg_sys::Datum;
 
 use crate::{
     column::{Column, Form},
+    fault,
     ffi::{self, Encoding, Varlena},
 };
 
@@ -114,8 +115,11 @@ pub fn write(
             }
         }
         Form::Output(function) => {
-            // SAFETY: the function was looked up for the type of this column; it returns a C string.
-            let output = ffi::unless_error(|| unsafe { ffi::c_string(function.call(datum)) });
+            let output = ffi::unless_error(|| {
+                fault::reach("output");
+                // SAFETY: it was looked up for the type of this column, and returns a C string.
+                unsafe { ffi::c_string(function.call(datum)) }
+            });
             write_output(output, encoding, limit, frame)?;
         }
         Form::Json(function) => {

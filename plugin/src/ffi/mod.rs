@@ -21,6 +21,8 @@ pub use encoding::{Encoding, bytes, from_utf8, server_text, to_utf8};
 pub use invalidation::{Changed, Invalidations};
 pub use memory::MemoryContext;
 pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};
+#[cfg(feature = "faults")]
+pub use settings::setting;
 pub use settings::{PinnedSettings, TimeZone, server_version_num, utc};
 pub use table::{Attribute, Table, tables};
 pub use tuple::{DeformedRow, RowAction, RowChange};

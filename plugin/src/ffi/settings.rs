@@ -66,6 +66,17 @@ pub fn utc() -> TimeZone {
     TimeZone(unsafe { pg_sys::pg_tzset(c"GMT".as_ptr()) })
 }
 
+/// A setting of this session by name; `None` where nobody has set it.
+#[cfg(feature = "faults")]
+pub fn setting(name: &CStr) -> Option<String> {
+    // SAFETY: with missing_ok the result is NULL or a string that stays until the setting changes.
+    let value = unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        (!value.is_null()).then(|| CStr::from_ptr(value))
+    };
+    value.map(|value| value.to_string_lossy().into_owned())
+}
+
 /// `PG_VERSION_NUM` of the server that this runs in, and that it was built for.
 pub fn server_version_num() -> (u32, u32) {
     // SAFETY: a setting that always exists; the result is a static or palloc'd string.
