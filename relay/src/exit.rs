@@ -49,12 +49,41 @@ pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Some libraries end with their cause, and give it as their source too.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            said = text;
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Fault {
+        text: &'static str,
+        source: std::io::Error,
+    }
+
+    fn check(text: &'static str, expected: &str) {
+        let source = std::io::Error::other("refused");
+        assert_eq!(Chain(&Fault { text, source }).to_string(), expected);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        check("connect", "connect: refused");
+        check("connect: refused", "connect: refused");
     }
 }

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use pgevents_relay::{
     cli::{Cli, Command, LogArgs},
     config, consumer,
-    exit::{Exit, Fate},
+    exit::{Chain, Exit, Fate},
     log, producer,
     shutdown::Shutdown,
 };
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match start(&cli, log_args, &matches, &environment) {
         Ok(exit) => exit.into(),
         Err(fault) => {
-            error!("{fault:#}");
+            error!("{}", Chain(fault.as_ref()));
             Exit::Configuration.into()
         }
     }
@@ -75,7 +75,7 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
         Ok(()) => return Ok(Exit::Clean),
         Err(ended) => ended,
     };
-    error!("{fault:#}");
+    error!("{}", Chain(fault.as_ref()));
     Ok(match fate {
         Fate::Stop(exit) => exit,
         Fate::Retry | Fate::Wait => Exit::Bug,

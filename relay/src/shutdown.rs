@@ -1,6 +1,9 @@
 //! The request to stop.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -9,6 +12,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::exit::Exit;
+
+/// Signals that follow each other this closely are one request: a supervisor may send one to the
+/// process and one to its group.
+const BURST: Duration = Duration::from_millis(500);
 
 /// The request to stop: SIGTERM or SIGINT. A second one ends the process at once.
 #[derive(Clone, Debug)]
@@ -27,17 +34,23 @@ impl Shutdown {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (request, requested) = watch::channel(false);
         tokio::spawn(async move {
-            for first in [true, false] {
+            let mut first: Option<Instant> = None;
+            loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if first {
-                    info!("stopping");
-                    request.send_replace(true);
-                } else {
-                    warn!("stopped at once: what was in flight will be sent again");
-                    std::process::exit(Exit::Clean as i32);
+                match first {
+                    None => {
+                        info!("stopping");
+                        first = Some(Instant::now());
+                        request.send_replace(true);
+                    }
+                    Some(first) if first.elapsed() < BURST => {}
+                    Some(_) => {
+                        warn!("stopped at once: what was in flight will be sent again");
+                        std::process::exit(Exit::Clean as i32);
+                    }
                 }
             }
         });

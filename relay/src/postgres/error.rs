@@ -161,7 +161,11 @@ impl fmt::Display for Refusal {
 }
 
 fn said(sqlstate: &str, message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
+    let line = message
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.');
     format!("PostgreSQL refuses ({sqlstate}): {line}")
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     future::{Ready, ready},
     io,
 };
@@ -85,7 +86,9 @@ fn failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
     if let Some(said) = error.as_db_error() {
         return config.refusal(said.code().code(), said.message());
     }
-    if config.password.is_none() && error.to_string().contains("password missing") {
+    // tokio-postgres has no kind for it that could be asked for.
+    let missing = |cause: &dyn Error| cause.to_string().contains("password missing");
+    if config.password.is_none() && error.source().is_some_and(missing) {
         return config.refusal("28P01", "a password is required and none is set");
     }
     PostgresError::Lost(io::Error::other(error))
