@@ -5,6 +5,7 @@
 
 mod contract;
 mod crash;
+mod differential;
 mod filters;
 mod identity;
 mod secrets;

@@ -4,5 +4,6 @@
 //! process that started it is gone, however it ended.
 #![forbid(unsafe_code)]
 
+pub mod differential;
 pub mod dist;
 pub mod lab;

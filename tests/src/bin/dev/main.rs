@@ -3,6 +3,7 @@
 
 mod build;
 mod demo;
+mod differential;
 mod packages;
 mod progress;
 mod suite;
@@ -54,6 +55,15 @@ enum Task {
         #[arg(long, value_name = "PATH")]
         pg_config: Option<PathBuf>,
     },
+    /// Compare random changes with what PostgreSQL itself says of each row
+    Differential {
+        /// How many seeds
+        #[arg(long, default_value_t = 200)]
+        seeds: u64,
+        /// The first of them
+        #[arg(long, default_value_t = 0, value_name = "SEED")]
+        from: u64,
+    },
     /// Write proto/src/generated.rs from proto/pgevents.proto
     Codegen,
 }
@@ -91,6 +101,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Task::Dist { pg_config: None } => {
             let postgres = packages::ensure(&progress, None, packages::Use::Headers)?;
             build::dist(&progress, &postgres)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Differential { seeds, from } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            build::dist(&progress, &postgres)?;
+            differential::run(*from, *seeds)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Codegen => {
