@@ -1,6 +1,6 @@
 //! Whatever is written is read back, by our decoder and by prost's, and becomes valid JSON.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use pgevents_proto::{
     Action, Column, Decoder, Event, Kind, OmittedReason, Relation, ReplicaIdentity, v1,
@@ -21,7 +21,7 @@ pub fn transaction() -> impl Strategy<Value = (Relation, Vec<Stated>)> {
 
 fn relation() -> impl Strategy<Value = Relation> {
     let column = (
-        "\\PC{1,8}",
+        "id|\\PC{1,8}",
         any::<u32>(),
         prop::sample::select(&Kind::ALL),
         any::<bool>(),
@@ -54,9 +54,20 @@ fn relation() -> impl Strategy<Value = Relation> {
                 name,
                 replica_identity,
                 primary_key: (0..key.min(columns.len()) as u32).rev().collect(),
-                columns,
+                columns: named_once(columns),
             },
         )
+}
+
+/// PostgreSQL does not let two columns of a table share a name.
+fn named_once(mut columns: Vec<Column>) -> Vec<Column> {
+    let mut names = HashSet::new();
+    for (at, column) in columns.iter_mut().enumerate() {
+        while !names.insert(column.name.clone()) {
+            column.name.push_str(&at.to_string());
+        }
+    }
+    columns
 }
 
 fn change(relation: &Relation) -> impl Strategy<Value = Stated> + use<> {
