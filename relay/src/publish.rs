@@ -1,6 +1,7 @@
 //! Where events go. A sink takes events in order, and says later which of them have arrived.
 
 mod error;
+mod in_flight;
 mod rabbitmq;
 mod stdout;
 mod window;

@@ -1,13 +1,12 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use futures_util::{Stream, stream::FuturesUnordered};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions},
@@ -15,7 +14,7 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::{Confirmed, Health, Outgoing, PublishError, error::reply_code};
+use super::{Confirmed, Health, Outgoing, PublishError, error::reply_code, in_flight::InFlight};
 use crate::{
     cli::{ExchangeDeclare, Unroutable},
     config::{Broker, BrokerUrl},
@@ -38,13 +37,10 @@ pub struct Publisher {
     connection: Connection,
     exchange: ShortString,
     properties: BasicProperties,
-    in_flight: FuturesUnordered<InFlight>,
+    in_flight: InFlight,
     /// Confirmed events that are not handed out yet.
     settled: Vec<Confirmed>,
 }
-
-/// A message whose outcome is awaited.
-type InFlight = Pin<Box<dyn Future<Output = (Confirmed, lapin::Result<Confirmation>)> + Send>>;
 
 impl Publisher {
     /// Connects, and makes or looks for the exchange.
@@ -73,7 +69,7 @@ impl Publisher {
             connection,
             exchange,
             properties,
-            in_flight: FuturesUnordered::new(),
+            in_flight: InFlight::default(),
             settled: Vec::new(),
         })
     }
@@ -95,26 +91,21 @@ impl Publisher {
             mandatory: true,
             immediate: false,
         };
-        let mut message: InFlight = Box::pin(async move {
+        self.in_flight.push(async move {
             let written = channel
                 .basic_publish(exchange, key, options, &body, properties)
                 .await;
             drop(body);
-            match written {
-                Ok(confirm) => (confirmed, confirm.await),
-                Err(error) => (confirmed, Err(error)),
+            match written.map_err(lost)?.await.map_err(lost)? {
+                Confirmation::Ack(None) => Ok(confirmed),
+                Confirmation::Ack(Some(returned)) => Err(PublishError::Returned {
+                    routing_key: returned.routing_key.to_string(),
+                    reply: format!("{} {}", returned.reply_code, returned.reply_text),
+                }),
+                Confirmation::Nack(_) => Err(PublishError::Nacked),
+                Confirmation::NotRequested => Err(PublishError::NotConfirming),
             }
         });
-        // The first poll takes the delivery tag and queues the frames; doing it here keeps the
-        // order. It can only be ready at once when the channel is broken, and then the next poll
-        // must not happen.
-        match message
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Pending => self.in_flight.push(message),
-            Poll::Ready(outcome) => self.in_flight.push(Box::pin(std::future::ready(outcome))),
-        }
     }
 
     /// Waits for confirms.
@@ -126,7 +117,7 @@ impl Publisher {
         &mut self,
         arrived: &mut Vec<Confirmed>,
     ) -> Result<(), PublishError> {
-        if self.in_flight.is_empty() && self.settled.is_empty() {
+        if self.in_flight.len() == 0 && self.settled.is_empty() {
             return std::future::pending().await;
         }
         poll_fn(|cx| {
@@ -165,20 +156,8 @@ impl Publisher {
     }
 
     fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), PublishError> {
-        while let Poll::Ready(Some((confirmed, outcome))) =
-            Pin::new(&mut self.in_flight).poll_next(cx)
-        {
-            match outcome.map_err(lost)? {
-                Confirmation::Ack(None) => self.settled.push(confirmed),
-                Confirmation::Ack(Some(returned)) => {
-                    return Err(PublishError::Returned {
-                        routing_key: returned.routing_key.to_string(),
-                        reply: format!("{} {}", returned.reply_code, returned.reply_text),
-                    });
-                }
-                Confirmation::Nack(_) => return Err(PublishError::Nacked),
-                Confirmation::NotRequested => return Err(PublishError::NotConfirming),
-            }
+        while let Poll::Ready(outcome) = self.in_flight.poll_next(cx) {
+            self.settled.push(outcome?);
         }
         Ok(())
     }
