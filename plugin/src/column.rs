@@ -47,6 +47,8 @@ pub enum Form {
     Varlena {
         text: bool,
     },
+    /// Decimal text of its stored form; with a buffer for it.
+    Numeric(Vec<u8>),
     /// Anything else, by a function that returns a C string.
     Output(OutputFunction),
     /// An array or a composite, by a function that returns JSON as a text.
@@ -93,10 +95,7 @@ fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
             (Form::Varlena { text: true }, Kind::Text)
         }
         pg_sys::JSONOID => (Form::Varlena { text: true }, Kind::Json),
-        pg_sys::NUMERICOID => (
-            Form::Output(OutputFunction::new(output.function, memory)),
-            Kind::Numeric,
-        ),
+        pg_sys::NUMERICOID => (Form::Numeric(Vec::new()), Kind::Numeric),
         pg_sys::JSONBOID => (
             Form::Output(OutputFunction::new(output.function, memory)),
             Kind::Json,

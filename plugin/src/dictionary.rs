@@ -11,7 +11,7 @@ use pgrx::{
 use crate::{
     column::Column,
     fault,
-    ffi::{Attribute, Changed, Context, Invalidations, MemoryContext, Table},
+    ffi::{Attribute, Context, Invalidations, MemoryContext, Table},
     options::Options,
 };
 
@@ -81,16 +81,12 @@ impl Dictionary {
 
     #[cold]
     fn invalidate(&mut self) {
-        let (changed, types) = Invalidations::take();
+        let changed = Invalidations::take();
         for entry in self.entries.values_mut() {
-            let table = Oid::from(entry.relation.oid);
-            entry.stale |= match &changed {
-                Changed::Everything => true,
+            entry.stale |= changed.table(Oid::from(entry.relation.oid))
                 // A change of an ancestor may rename the partition.
-                Changed::Tables(oids, count) => {
-                    oids[..*count].contains(&table) || (entry.named_by_root && *count > 0)
-                }
-            } || (types && entry.has_user_types);
+                || (changed.any_table() && entry.named_by_root)
+                || (changed.types && entry.has_user_types);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One value: whether it changed, how large it is, and its way into the frame.
 
-use pgevents_proto::{FrameEncoder, OmittedReason, OutOfMemory};
+use pgevents_proto::{FrameEncoder, OmittedReason, OutOfMemory, numeric_text};
 use pgrx::pg_sys::Datum;
 
 use crate::{
@@ -113,6 +113,15 @@ pub fn write(
                 }
                 _ => write_converted(datum, text && encoding == Encoding::Converted, limit, frame)?,
             }
+        }
+        Form::Numeric(text) => {
+            text.clear();
+            // SAFETY: a numeric is a varlena of a live tuple.
+            let stored = ffi::unless_error(|| unsafe { ffi::payload(datum) }).flatten();
+            if !numeric_text(stored.unwrap_or_default(), text)? {
+                return Err(ValueError::Omitted(OmittedReason::Unreadable, 0));
+            }
+            frame.value_bytes(text)?;
         }
         Form::Output(function) => {
             let output = ffi::unless_error(|| {

@@ -1,5 +1,7 @@
 //! Writes frames straight into one reused buffer: no message structs, no second pass.
 
+mod tag;
+
 use crate::{Action, Begin, Commit, Hello, OmittedReason, Relation};
 
 /// A frame is sent when it has grown past this size, in bytes. One frame is one `send()` of the
@@ -19,74 +21,6 @@ const VALUE_OVERHEAD: usize = 11;
 #[error("grow frame buffer: out of memory")]
 pub struct OutOfMemory;
 
-/// Protobuf field tags, `field number << 3 | wire type`, under the names of `pgevents.proto`.
-mod tag {
-    const VARINT: u8 = 0;
-    const I64: u8 = 1;
-    const LEN: u8 = 2;
-    const I32: u8 = 5;
-
-    pub const FRAME_HELLO: u8 = 1 << 3 | LEN;
-    pub const FRAME_RELATION: u8 = 2 << 3 | LEN;
-    pub const FRAME_BEGIN: u8 = 3 << 3 | LEN;
-    pub const FRAME_CHANGE: u8 = 4 << 3 | LEN;
-    pub const FRAME_COMMIT: u8 = 5 << 3 | LEN;
-    pub const FRAME_MESSAGE: u8 = 6 << 3 | LEN;
-
-    pub const HELLO_PROTOCOL_VERSION: u8 = 1 << 3 | VARINT;
-    pub const HELLO_PLUGIN_VERSION: u8 = 2 << 3 | LEN;
-    pub const HELLO_SERVER_VERSION_NUM: u8 = 3 << 3 | VARINT;
-    pub const HELLO_DATABASE_ENCODING: u8 = 4 << 3 | LEN;
-    pub const HELLO_OPTION: u8 = 5 << 3 | LEN;
-
-    pub const RELATION_ID: u8 = 1 << 3 | VARINT;
-    pub const RELATION_OID: u8 = 2 << 3 | VARINT;
-    pub const RELATION_SCHEMA: u8 = 3 << 3 | LEN;
-    pub const RELATION_NAME: u8 = 4 << 3 | LEN;
-    pub const RELATION_REPLICA_IDENTITY: u8 = 5 << 3 | VARINT;
-    pub const RELATION_COLUMN: u8 = 6 << 3 | LEN;
-    pub const RELATION_PRIMARY_KEY: u8 = 7 << 3 | LEN;
-
-    pub const COLUMN_NAME: u8 = 1 << 3 | LEN;
-    pub const COLUMN_TYPE_OID: u8 = 2 << 3 | VARINT;
-    pub const COLUMN_KIND: u8 = 3 << 3 | VARINT;
-    pub const COLUMN_IDENTITY: u8 = 4 << 3 | VARINT;
-
-    pub const BEGIN_END_LSN: u8 = 1 << 3 | I64;
-    pub const BEGIN_COMMIT_TIME: u8 = 2 << 3 | I64;
-    pub const BEGIN_XID: u8 = 3 << 3 | VARINT;
-    pub const BEGIN_ORIGIN: u8 = 4 << 3 | LEN;
-
-    pub const COMMIT_END_LSN: u8 = 1 << 3 | I64;
-    pub const COMMIT_FILTERED_ROWS: u8 = 2 << 3 | VARINT;
-    pub const COMMIT_NOOP_ROWS: u8 = 3 << 3 | VARINT;
-
-    pub const CHANGE_SKIPPED: u8 = 1 << 3 | VARINT;
-    pub const CHANGE_ACTION: u8 = 2 << 3 | VARINT;
-    pub const CHANGE_RELATION: u8 = 3 << 3 | VARINT;
-    pub const CHANGE_NEW: u8 = 4 << 3 | LEN;
-    pub const CHANGE_OLD: u8 = 5 << 3 | LEN;
-    pub const CHANGE_OLD_COMPLETE: u8 = 6 << 3 | VARINT;
-    pub const CHANGE_MESSAGE: u8 = 7 << 3 | LEN;
-
-    pub const ROW_COLUMNS: u8 = 1 << 3 | LEN;
-    pub const ROW_NULLS: u8 = 2 << 3 | LEN;
-    pub const ROW_OMITTED: u8 = 3 << 3 | LEN;
-    pub const ROW_INTEGER: u8 = 4 << 3 | VARINT;
-    pub const ROW_MICROS: u8 = 5 << 3 | I64;
-    pub const ROW_FLOAT4: u8 = 6 << 3 | I32;
-    pub const ROW_FLOAT8: u8 = 7 << 3 | I64;
-    pub const ROW_BYTES: u8 = 8 << 3 | LEN;
-
-    pub const OMITTED_COLUMN: u8 = 1 << 3 | VARINT;
-    pub const OMITTED_REASON: u8 = 2 << 3 | VARINT;
-    pub const OMITTED_SIZE: u8 = 3 << 3 | VARINT;
-
-    pub const MESSAGE_PREFIX: u8 = 1 << 3 | LEN;
-    pub const MESSAGE_CONTENT: u8 = 2 << 3 | LEN;
-    pub const MESSAGE_LSN: u8 = 3 << 3 | I64;
-}
-
 /// Bitmaps that head a row; bit `i % 8` of byte `i / 8` is column `i`. `None` where no bit would
 /// say anything: all columns are carried, or none is NULL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +31,7 @@ pub struct RowBitmaps<'a> {
     pub nulls: Option<&'a [u8]>,
 }
 
-/// A message whose length is not known yet; [`FrameEncoder::finish`] fills it in.
+/// A message whose length is not known yet; [`FrameEncoder::finish_row`] and [`FrameEncoder::finish_change`] fill it in.
 #[derive(Debug)]
 #[must_use = "an open message has no length until it is finished"]
 pub struct Open {
@@ -233,7 +167,7 @@ impl FrameEncoder {
         self.finish(open)
     }
 
-    /// Opens a row change; rows follow, then [`finish`](Self::finish). `skipped` is the number of
+    /// Opens a row change; rows follow, then [`finish_change`](Self::finish_change). `skipped` is the number of
     /// changes of this transaction that were kept back since the last one sent, `relation` a
     /// dictionary id.
     #[inline]

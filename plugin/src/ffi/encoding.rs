@@ -41,8 +41,8 @@ impl Encoding {
 ///
 /// # Safety
 ///
-/// `'a` does not outlive the current memory context's next reset.
-pub unsafe fn to_utf8<'a>(text: &'a [u8]) -> &'a [u8] {
+/// The result does not outlive the current memory context's next reset.
+pub unsafe fn to_utf8(text: &[u8]) -> &[u8] {
     let Ok(length) = c_int::try_from(text.len()) else {
         return text;
     };

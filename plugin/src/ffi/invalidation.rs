@@ -19,11 +19,27 @@ static TYPES_CHANGED: AtomicBool = AtomicBool::new(false);
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// What [`Invalidations::take`] found.
-pub enum Changed {
-    /// Tables with these ids.
-    Tables([Oid; 64], usize),
-    /// Any table.
-    Everything,
+pub struct Changed {
+    tables: [Oid; CHANGED.len()],
+    /// How many of them; more than there is room for means any table.
+    count: usize,
+    /// Whether a type or a cast changed.
+    pub types: bool,
+}
+
+impl Changed {
+    /// Whether any table changed.
+    pub fn any_table(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Whether this table may have changed.
+    pub fn table(&self, table: Oid) -> bool {
+        match self.tables.get(..self.count) {
+            Some(tables) => tables.contains(&table),
+            None => true,
+        }
+    }
 }
 
 impl Invalidations {
@@ -55,18 +71,19 @@ impl Invalidations {
         CHANGED_COUNT.load(Ordering::Relaxed) != 0 || TYPES_CHANGED.load(Ordering::Relaxed)
     }
 
-    /// Takes what is pending: tables, and whether a type or a cast changed.
-    pub fn take() -> (Changed, bool) {
+    /// Takes what is pending.
+    pub fn take() -> Changed {
         let types = TYPES_CHANGED.swap(false, Ordering::Relaxed);
         let count = CHANGED_COUNT.swap(0, Ordering::Relaxed);
-        if count > CHANGED.len() {
-            return (Changed::Everything, types);
-        }
-        let mut oids = [Oid::INVALID; 64];
-        for (oid, changed) in oids.iter_mut().zip(&CHANGED).take(count) {
+        let mut tables = [Oid::INVALID; CHANGED.len()];
+        for (oid, changed) in tables.iter_mut().zip(&CHANGED).take(count) {
             *oid = Oid::from(changed.load(Ordering::Relaxed) as u32);
         }
-        (Changed::Tables(oids, count), types)
+        Changed {
+            tables,
+            count,
+            types,
+        }
     }
 }
 

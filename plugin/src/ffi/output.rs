@@ -1,8 +1,12 @@
 //! The type's own code: output functions, and what the catalog says of a type.
 
-use std::{ffi::c_int, panic::AssertUnwindSafe};
+use std::{
+    any::Any,
+    ffi::c_int,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
 
-use pgrx::pg_sys::{self, Datum, Oid, PgTryBuilder, panic::CaughtError};
+use pgrx::pg_sys::{self, Datum, Oid, panic::CaughtError};
 
 use super::memory::MemoryContext;
 
@@ -35,29 +39,35 @@ impl OutputFunction {
 ///
 /// Going on without a subtransaction is sound here: the reorder buffer aborts the transaction that
 /// it replays in, always, and that releases whatever the failed call left open.
+#[inline]
 pub fn unless_error<R>(read: impl FnOnce() -> R) -> Option<R> {
     // SAFETY: reading the current context is always sound.
     let memory = unsafe { pg_sys::CurrentMemoryContext };
-    let result = PgTryBuilder::new(AssertUnwindSafe(|| Some(read())))
-        .catch_others(|error| match &error {
-            CaughtError::PostgresError(report)
-                if is_about_the_server(report.sql_error_code() as i32) =>
-            {
-                error.rethrow()
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            rethrow_unless_about_the_value(payload);
+            // SAFETY: `memory` was current when the call began and has not been deleted by it;
+            // locks that the failed call held are not wanted by anything in this callback.
+            unsafe {
+                pg_sys::LWLockReleaseAll();
+                pg_sys::MemoryContextSwitchTo(memory);
             }
-            CaughtError::PostgresError(_) => None,
-            CaughtError::ErrorReport(_) | CaughtError::RustPanic { .. } => error.rethrow(),
-        })
-        .execute();
-    if result.is_none() {
-        // SAFETY: `memory` was current when the call began and has not been deleted by it; locks
-        // that the failed call held are not wanted by anything in this callback.
-        unsafe {
-            pg_sys::LWLockReleaseAll();
-            pg_sys::MemoryContextSwitchTo(memory);
+            None
         }
     }
-    result
+}
+
+/// pgrx turns an ERROR of PostgreSQL's into a panic with a `CaughtError`; any other panic is a bug of
+/// this plugin.
+#[cold]
+fn rethrow_unless_about_the_value(payload: Box<dyn Any + Send>) {
+    match payload.downcast::<CaughtError>().map(|caught| *caught) {
+        Ok(CaughtError::PostgresError(report))
+            if !is_about_the_server(report.sql_error_code() as i32) => {}
+        Ok(caught) => caught.rethrow(),
+        Err(payload) => resume_unwind(payload),
+    }
 }
 
 /// Whether an SQLSTATE is of class 57 (operator intervention), 53 (insufficient resources) or 40
