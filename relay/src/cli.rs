@@ -81,6 +81,25 @@ pub struct ProducerArgs {
     /// Keep back updates that change nothing (needs REPLICA IDENTITY FULL)
     #[arg(long)]
     pub skip_noop: bool,
+    /// Columns to leave out of every event, e.g. public.users.password [default: none]
+    #[arg(long, value_name = "LIST")]
+    pub exclude_columns: Option<String>,
+    /// Send the rows of partitions under the name of their topmost parent
+    #[arg(long)]
+    pub partition_root: bool,
+    /// Prefixes of logical messages to send, e.g. pgevents: [default: none]. The message of
+    /// pg_logical_emit_message(true, 'pgevents:orders.paid', '{"order":1}') has the routing key
+    /// orders.paid and that body
+    #[arg(long, value_name = "LIST")]
+    pub messages: Option<String>,
+    /// none: only changes that were made on this server, not those it replayed; any: all
+    /// [default: any]
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+    /// Largest value that is sent, in bytes, 1 to 536870912; a larger one becomes a marker
+    /// [default: 67108864]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512 << 20), value_name = "BYTES")]
+    pub max_value_bytes: Option<u32>,
     /// RabbitMQ: where and which exchange.
     #[command(flatten)]
     pub rabbitmq: RabbitmqArgs,

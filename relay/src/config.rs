@@ -356,13 +356,25 @@ fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {
     let lists = [
         ("tables", &args.pgtables),
         ("exclude-tables", &args.exclude_tables),
+        ("exclude-columns", &args.exclude_columns),
         ("actions", &args.actions),
+        ("messages", &args.messages),
+        ("origin", &args.origin),
     ];
     let lists = lists
         .into_iter()
         .filter_map(|(name, value)| Some((name, given(value)?)));
-    let skip_noop = args.skip_noop.then(|| ("skip-noop", "true".to_owned()));
-    lists.chain(skip_noop).collect()
+    let switches = [
+        ("skip-noop", args.skip_noop),
+        ("partition-root", args.partition_root),
+    ];
+    let switches = switches
+        .into_iter()
+        .filter_map(|(name, on)| on.then(|| (name, "true".to_owned())));
+    let limit = args
+        .max_value_bytes
+        .map(|bytes| ("max-value-bytes", bytes.to_string()));
+    lists.chain(switches).chain(limit).collect()
 }
 
 fn tls_mode(value: Option<String>) -> Result<TlsMode, ConfigError> {

@@ -22,6 +22,8 @@ pub struct Outgoing<'a> {
     pub routing_key: &'a str,
     /// The same for the same event, whenever it is sent.
     pub message_id: &'a str,
+    /// Whether the old row of an update or delete is not known in full.
+    pub partial_old: bool,
     /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
     pub commit_time: u64,
     /// The event.

@@ -2,7 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use pgevents_proto::{
-    Change, DecodeError, Decoder, Event, EventJson, EventKeyPrefix, Lsn, Message,
+    Action, Change, DecodeError, Decoder, Event, EventJson, EventKeyPrefix, Lsn, Message,
     PG_EPOCH_UNIX_MICROS, Relation, ReplicaIdentity,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -269,7 +269,7 @@ async fn make_room(out: &mut Out<'_>, status: Option<&StatusTask>) -> Result<(),
 impl Out<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Hello(hello) => info!(
+            Event::Hello(hello) => debug!(
                 plugin = hello.plugin_version,
                 server = hello.server_version_num,
                 encoding = hello.database_encoding,
@@ -295,7 +295,11 @@ impl Out<'_> {
         self.json.write(change, &mut self.body);
         self.message_id.clear();
         self.key.write(change.index, &mut self.message_id);
-        self.publish(change.relation.routing_key(), None);
+        let partial_old = match change.action {
+            Action::Update | Action::Delete => !change.old_complete,
+            Action::Insert | Action::Truncate | Action::Message => false,
+        };
+        self.publish(change.relation.routing_key(), None, partial_old);
     }
 
     fn message(&mut self, message: &Message<'_>) {
@@ -310,11 +314,11 @@ impl Out<'_> {
                 EventKeyPrefix::new(self.system_id, message.lsn, 0).write(0, &mut self.message_id)
             }
         }
-        self.publish(routing_key, Some(message.content));
+        self.publish(routing_key, Some(message.content), false);
     }
 
     /// Sends `body`, or what stands in `self.body`.
-    fn publish(&mut self, routing_key: &str, body: Option<&[u8]>) {
+    fn publish(&mut self, routing_key: &str, body: Option<&[u8]>, partial_old: bool) {
         let body = body.unwrap_or(&self.body);
         if self.window.is_empty() {
             self.arrived_at = Instant::now();
@@ -327,6 +331,7 @@ impl Out<'_> {
             Outgoing {
                 routing_key,
                 message_id,
+                partial_old,
                 commit_time,
                 body,
             },

@@ -23,6 +23,10 @@ use crate::{
 /// Longest time for the connection, its channel and the exchange, each. lapin limits only TCP.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Value of the property `type` where `old` is not the whole old row, so that `diff` may hold
+/// columns that did not change.
+const PARTIAL_OLD: &str = "partial-old";
+
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
 /// to 127 bytes; only names converted from another encoding can be longer, and are cut.
 const LONGEST_KEY: usize = 255;
@@ -81,6 +85,12 @@ impl Publisher {
             .clone()
             .with_timestamp(event.commit_time)
             .with_message_id(short(event.message_id));
+        let properties = match event.partial_old {
+            // The `type` costs 12 bytes, and only where there is something to say; a table of
+            // headers would cost 30.
+            true => properties.with_type(ShortString::from(PARTIAL_OLD)),
+            false => properties,
+        };
         let (channel, exchange) = (Arc::clone(&self.channel), self.exchange.clone());
         let (key, body) = (short(event.routing_key), Box::<[u8]>::from(event.body));
         let confirmed = Confirmed {
