@@ -202,7 +202,7 @@ pub struct ConsumerArgs {
         value_name = "NAME"
     )]
     pub rabbitmq_queue_name: Option<String>,
-    /// Binding keys of the queue, e.g. public.users,sales.* [default: #]
+    /// Binding keys of the queue, e.g. public.users,sales.* [default: "#"]
     #[arg(
         long,
         alias = "rabbitmq_binding_keys",
