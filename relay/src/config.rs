@@ -370,7 +370,8 @@ fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {
     ];
     let switches = switches
         .into_iter()
-        .filter_map(|(name, on)| on.then(|| (name, "true".to_owned())));
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| (name, "true".to_owned()));
     let limit = args
         .max_value_bytes
         .map(|bytes| ("max-value-bytes", bytes.to_string()));
