@@ -1,12 +1,12 @@
 #!/bin/sh
-# debian.sh SUITE: writes the root file system of a small Debian as a tar file to standard output.
+# debian.sh SUITE FILE: writes the root file system of a small Debian as a tar file.
 #
 # It is what this machine's package archive gives in place of the official image `debian:SUITE-slim`,
 # with the machine's own certificate authorities, so that builds reach the same registries.
 # Needs root and debootstrap.
 set -eu
 
-suite=$1
+suite=$1 file=$2
 folder=$(mktemp -d "${TMPDIR:-/tmp}/debian.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 # The folder becomes the image's /, which everybody must be able to enter.
@@ -17,7 +17,7 @@ mirror=$(awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if
 mirror=${mirror:-http://deb.debian.org/debian}
 
 debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-  "$suite" "$root" "$mirror" >&2
+  "$suite" "$root" "$mirror"
 
 cat > "$root/etc/apt/sources.list" <<SOURCES
 deb $mirror $suite main
@@ -51,4 +51,4 @@ for authority in /usr/local/share/ca-certificates/*.crt; do
   [ ! -e "$authority" ] || install -D -m 644 "$authority" "$root$authority"
 done
 
-tar --create --directory="$root" --numeric-owner --sort=name .
+tar --create --file="$file" --directory="$root" --numeric-owner --sort=name .

@@ -7,7 +7,7 @@ mod account;
 mod error;
 mod guardian;
 mod log;
-mod port;
+pub(crate) mod port;
 mod postgres;
 mod process;
 mod proxy;

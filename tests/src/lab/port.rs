@@ -7,7 +7,7 @@ use super::error::LabError;
 ///
 /// Taken from below the range that the kernel gives to outgoing connections, so that nothing but
 /// another server can take it before its own server does.
-pub(super) fn free() -> Result<u16, LabError> {
+pub(crate) fn free() -> Result<u16, LabError> {
     for _ in 0..1_000 {
         let port = fastrand::u16(15_000..32_000);
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

@@ -76,6 +76,22 @@ pub fn ensure_compiler(progress: &Progress) -> anyhow::Result<()> {
     install(progress, &compiler_packages())
 }
 
+/// Makes sure of one program that a package of the same name holds.
+///
+/// # Errors
+///
+/// When it is missing and cannot be installed.
+pub fn ensure_program(
+    progress: &Progress,
+    name: &str,
+    reason: &'static str,
+) -> anyhow::Result<()> {
+    if dist::program(name).is_some() {
+        return Ok(());
+    }
+    install(progress, &[(name.into(), reason)])
+}
+
 type Package = (String, &'static str);
 
 fn compiler_packages() -> Vec<Package> {
@@ -162,7 +178,11 @@ fn update(progress: &Progress) -> anyhow::Result<()> {
 }
 
 /// A command that runs as root, by sudo where needed.
-fn administrator(program: &str) -> anyhow::Result<Command> {
+///
+/// # Errors
+///
+/// When this is neither root nor a system with sudo.
+pub fn administrator(program: &str) -> anyhow::Result<Command> {
     let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", program];
     if !rustix::process::geteuid().is_root() {
         if dist::program("sudo").is_none() {

@@ -1,5 +1,8 @@
 //! Every check of the project.
 
+mod compose;
+mod stand_in;
+
 use std::process::{Command, ExitCode};
 
 use pgevents_tests::dist::Installation;
@@ -41,6 +44,9 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
         end_to_end.args(["--no-fail-fast", "--package", "pgevents-tests"]);
         end_to_end.env("PGEVENTS_TEST_PG_CONFIG", &postgres.pg_config);
         suite.tests("end-to-end tests", end_to_end.args(filter));
+    }
+    if filter.is_none_or(|word| "compose".contains(word)) {
+        suite.compose();
     }
     let Count {
         passed,
