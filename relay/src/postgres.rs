@@ -12,7 +12,7 @@ mod tls;
 pub use catalog::advise;
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
-pub use slot::{Slot, quote_identifier};
+pub use slot::{Known, Slot, quote_identifier};
 pub use sql::Sql;
 pub use stream::Stream;
 

@@ -14,29 +14,33 @@ pub struct Slot {
     pub active_pid: Option<i32>,
 }
 
+/// What this process knows of the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It has not seen it.
+    Nothing,
+    /// It was the last to use it, and acknowledged everything before this position.
+    Acknowledged(Lsn),
+    /// Somebody else was seen to use it, and may have moved it on.
+    InOtherHands,
+}
+
 impl Slot {
     /// Finds the slot, or makes it when the relay has not seen it before.
-    ///
-    /// `acknowledged` is the highest position that this process has acknowledged on this slot;
-    /// `None` before the first session.
     ///
     /// # Errors
     ///
     /// The slot cannot be used: it belongs to another plugin, type or database, is lost, is gone
     /// since an earlier session, or somebody else has moved it ahead.
-    pub async fn prepare(
-        sql: &Sql<'_>,
-        name: &str,
-        acknowledged: Option<Lsn>,
-    ) -> Result<Self, PostgresError> {
+    pub async fn prepare(sql: &Sql<'_>, name: &str, known: Known) -> Result<Self, PostgresError> {
         let query = "SELECT slot_type, plugin::text, database::text, current_database()::text,
                 wal_status, confirmed_flush_lsn::text, active_pid
             FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
         let found = sql.client().query_opt(query, &[&name]).await;
         let Some(row) = found.map_err(|error| sql.failure(error))? else {
-            return match acknowledged {
-                None => Self::create(sql, name).await,
-                Some(_) => Err(missing(name)),
+            return match known {
+                Known::Nothing => Self::create(sql, name).await,
+                Known::Acknowledged(_) | Known::InOtherHands => Err(missing(name)),
             };
         };
         let text = |column: usize| row.get::<_, Option<&str>>(column).unwrap_or_default();
@@ -62,12 +66,12 @@ impl Slot {
             return Err(lost(name));
         }
         let confirmed_flush = text(5).parse().unwrap_or(Lsn::INVALID);
-        let active_pid = row.get(6);
-        match acknowledged {
-            Some(acknowledged) if confirmed_flush > acknowledged => {
-                Err(moved(name, acknowledged, confirmed_flush))
+        let active_pid: Option<i32> = row.get(6);
+        match known {
+            Known::Acknowledged(position) if confirmed_flush > position && active_pid.is_none() => {
+                Err(moved(name, position, confirmed_flush))
             }
-            Some(_) | None => Ok(Self {
+            Known::Nothing | Known::Acknowledged(_) | Known::InOtherHands => Ok(Self {
                 confirmed_flush,
                 created: false,
                 active_pid,

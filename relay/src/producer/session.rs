@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use pgevents_proto::Lsn;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{ProducerError, Relay};
 use crate::{
     config,
-    postgres::{PostgresError, Slot, Sql, advise, check},
+    postgres::{Known, PostgresError, Slot, Sql, advise, check},
     publish::Sink,
     walsender::{Reader, Session, StatusTask, System},
 };
@@ -41,20 +42,24 @@ impl Relay<'_> {
             if let Some(tables) = &config.tables {
                 advise(&sql, tables).await?;
             }
-            self.acknowledged = Some(slot.confirmed_flush);
         }
+        // Further on than before only where another relay had the slot in between.
+        self.acknowledged = self.acknowledged.max(Some(slot.confirmed_flush));
         drop(sql);
         let mut session = Session::connect(&config.postgres).await?;
         let system = session.identify_system().await?;
+        let from = self.resume_after(system, slot.confirmed_flush);
         self.recognise(system)?;
-        let (reader, writer) = session.stream(&config.slot, &config.plugin_options).await?;
+        let (reader, writer) = session
+            .stream(&config.slot, from, &config.plugin_options)
+            .await?;
         // Three reports fit into the server's patience, whatever that is set to.
         let patience = server.wal_sender_timeout.map(|timeout| timeout / 3);
         let interval = patience.map_or(config.status_interval, |p| p.min(config.status_interval));
         let status = StatusTask::start(writer, interval);
         info!(
             slot = config.slot,
-            from = %slot.confirmed_flush,
+            %from,
             created = slot.created,
             postgres = config.postgres.address(),
             database = config.postgres.database,
@@ -71,20 +76,31 @@ impl Relay<'_> {
 
     /// Waits until the slot is there and no other relay reads it.
     async fn slot(&self, sql: &Sql<'_>) -> Result<Slot, PostgresError> {
-        let mut waiting = false;
+        let mut known = self
+            .acknowledged
+            .map_or(Known::Nothing, Known::Acknowledged);
         loop {
-            let slot = Slot::prepare(sql, &self.config.slot, self.acknowledged).await?;
+            let slot = Slot::prepare(sql, &self.config.slot, known).await?;
             let Some(pid) = slot.active_pid else {
                 return Ok(slot);
             };
-            if !waiting {
+            if known != Known::InOtherHands {
                 warn!(
                     slot = self.config.slot,
                     pid, "slot is in use: waiting until it is free"
                 );
-                waiting = true;
+                known = Known::InOtherHands;
             }
             sleep(SLOT_POLL).await;
+        }
+    }
+
+    /// After a crash of PostgreSQL the slot may stand before what was acknowledged. What this relay
+    /// remembers is right as long as it is the same WAL: the same system on the same timeline.
+    fn resume_after(&self, system: System, slot: Lsn) -> Lsn {
+        match self.acknowledged {
+            Some(acknowledged) if self.system == Some(system) => acknowledged.max(slot),
+            Some(_) | None => slot,
         }
     }
 

@@ -48,7 +48,8 @@ impl Session {
         system.ok_or_else(|| PostgresError::Protocol("IDENTIFY_SYSTEM without an answer".into()))
     }
 
-    /// Starts to stream from where the slot's last acknowledgement left off.
+    /// Starts to stream the transactions that end after `from`, or after the slot's position if that
+    /// is further on.
     ///
     /// # Errors
     ///
@@ -56,9 +57,10 @@ impl Session {
     pub async fn stream(
         mut self,
         slot: &str,
+        from: Lsn,
         options: &[(&str, String)],
     ) -> Result<(Reader, tokio::io::WriteHalf<Stream>), PostgresError> {
-        let command = start_replication(slot, Lsn::INVALID, options);
+        let command = start_replication(slot, from, options);
         self.send(|out| frontend::query(&command, out)).await?;
         // postgres-protocol does not know CopyBothResponse, so it is looked for first.
         while self.input.is_empty() {
