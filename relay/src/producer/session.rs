@@ -38,10 +38,10 @@ impl Relay<'_> {
         let sql = Sql::connect(&config.postgres).await?;
         let server = check(&sql).await?;
         let slot = self.slot(&sql).await?;
-        if self.acknowledged.is_none() {
-            if let Some(tables) = &config.tables {
-                advise(&sql, tables).await?;
-            }
+        if self.acknowledged.is_none()
+            && let Some(tables) = &config.tables
+        {
+            advise(&sql, tables).await?;
         }
         // Further on than before only where another relay had the slot in between.
         self.acknowledged = self.acknowledged.max(Some(slot.confirmed_flush));
