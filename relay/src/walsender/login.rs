@@ -86,8 +86,6 @@ impl Session {
             ("database", database.as_str()),
             ("replication", "database"),
             ("application_name", APPLICATION_NAME),
-            // Without it, names among the plugin's options are read in the database's encoding.
-            ("client_encoding", "UTF8"),
         ];
         let parameters = who.into_iter().chain(SESSION_SETTINGS);
         self.send(|out| frontend::startup_message(parameters, out))
