@@ -38,6 +38,12 @@ pub enum Command {
     /// Prints every message of an exchange: its routing key, then the event.
     #[command(name = "consumer_debug", visible_alias = "event_logger", after_long_help = CONSUMER_EXAMPLE)]
     ConsumerDebug(ConsumerArgs),
+    /// Succeeds when the process with the same PGEVENTS_HEALTH_FILE works.
+    ///
+    /// For health checks of containers and services: a producer or consumer keeps the file's time
+    /// of change young while it streams, waits as standby, or waits for events. Exit code 1 when it
+    /// is older than 30 seconds, or missing.
+    Health,
 }
 
 const PRODUCER_EXAMPLE: &str = "\

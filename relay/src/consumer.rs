@@ -23,6 +23,7 @@ use crate::{
     cli::{ExchangeDeclare, QueueType},
     config::Consumer,
     exit::{Chain, Exit, Fate},
+    health,
     publish::{PublishError, connect, declare_exchange, reply_code, short, stdout_failure},
     shutdown::Shutdown,
 };
@@ -91,6 +92,7 @@ async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) 
         binding_keys = config.binding_keys.join(","),
         "waiting for events"
     );
+    let _working = health::working();
     let mut text = Vec::new();
     loop {
         if let Err(failure) = print_arrived(&mut consumer, output, &mut text).await {

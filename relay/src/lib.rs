@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod consumer;
 pub mod exit;
+pub mod health;
 pub mod log;
 pub mod postgres;
 pub mod producer;

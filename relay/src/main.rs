@@ -9,7 +9,7 @@ use pgevents_relay::{
     cli::{Cli, Command, LogArgs},
     config, consumer,
     exit::{Chain, Exit, Fate},
-    log, producer,
+    health, log, producer,
     shutdown::Shutdown,
 };
 use tracing::{error, warn};
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let log_args = match &cli.command {
         Command::Producer(args) => &args.log,
         Command::ConsumerDebug(args) => &args.log,
+        Command::Health => return health(environment("PGEVENTS_HEALTH_FILE")),
     };
     match start(&cli, log_args, &matches, &environment) {
         Ok(exit) => exit.into(),
@@ -43,6 +44,7 @@ fn start(
         return Ok(Exit::Configuration);
     }
     warn_of_secrets(matches);
+    health::start(environment("PGEVENTS_HEALTH_FILE"));
     // One thread: decoding, JSON and publishing take turns without locks, and lapin brings a
     // thread of its own for the socket.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -70,6 +72,7 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
+        Command::Health => return Ok(Exit::Clean),
     };
     let (fate, fault): (Fate, anyhow::Error) = match fate {
         Ok(()) => return Ok(Exit::Clean),
@@ -80,6 +83,16 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
         Fate::Stop(exit) => exit,
         Fate::Retry | Fate::Wait => Exit::Bug,
     })
+}
+
+fn health(file: Option<String>) -> ExitCode {
+    match health::check(file) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(unhealthy) => {
+            eprintln!("{}", Chain(&unhealthy));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The list of processes shows arguments to every user of the machine.

@@ -16,6 +16,7 @@ use crate::{
     backoff::Backoff,
     config::Producer,
     exit::{Chain, Exit, Fate},
+    health,
     publish::{PublishError, Sink},
     shutdown::Shutdown,
     walsender::System,
@@ -94,7 +95,9 @@ impl Relay<'_> {
             return Err(ProducerError::SinkMissing);
         };
         let mut pump = Pump::new(self.config, opened, sink, &mut self.advised);
+        let working = health::working();
         let outcome = pump.run(shutdown).await;
+        drop(working);
         let (flush, sink) = pump.end();
         self.acknowledged = self.acknowledged.max(Some(flush));
         self.sink = sink;

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::{ProducerError, Relay};
 use crate::{
-    config,
+    config, health,
     postgres::{Known, PostgresError, Slot, Sql, advise, check},
     publish::Sink,
     walsender::{Reader, Session, StatusTask, System},
@@ -79,6 +79,8 @@ impl Relay<'_> {
         let mut known = self
             .acknowledged
             .map_or(Known::Nothing, Known::Acknowledged);
+        // Standing by is work too.
+        let _working = health::working();
         loop {
             let slot = Slot::prepare(sql, &self.config.slot, known).await?;
             let Some(pid) = slot.active_pid else {
