@@ -1,4 +1,4 @@
-use pgevents_tests::compose::{Row, Stack};
+use pgevents_tests::compose::{Moment, Row, Stack};
 use serde_json::Value;
 
 const README: Row = Row {
@@ -85,6 +85,7 @@ async fn a_second_producer_waits_as_standby_and_takes_over() {
     let stack = Stack::new("standby");
     stack.up_detached().await;
     let first = stack.container("producer");
+    let before = Moment::now();
     stack.scale_producer(2);
     let both = stack.containers("producer");
     let [second] = both.iter().filter(|c| **c != first).collect::<Vec<_>>()[..] else {
@@ -95,6 +96,7 @@ async fn a_second_producer_waits_as_standby_and_takes_over() {
             line.contains("waiting until it is free")
         })
         .await;
+    second.healthy(before).await;
     stack.insert(&row(1));
     stack.logged(&row(1)).await;
 

@@ -4,6 +4,6 @@ mod container;
 mod engine;
 mod stack;
 
-pub use self::container::Container;
+pub use self::container::{Container, Moment};
 pub use self::engine::{Engine, EngineError};
 pub use self::stack::{Row, Stack, Up};
