@@ -1,6 +1,7 @@
 //! `cargo dev`: what a developer of pgevents runs.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod demo;
 mod differential;
@@ -64,6 +65,14 @@ enum Task {
         #[arg(long, default_value_t = 0, value_name = "SEED")]
         from: u64,
     },
+    /// Compare with other plugins, and from commit to consumer; results go to target/bench
+    Bench {
+        /// Which comparison [default: all]
+        comparison: Option<bench::Comparison>,
+        /// For the comparison, after `--`: its options, or --help
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Write proto/src/generated.rs from proto/pgevents.proto
     Codegen,
 }
@@ -107,6 +116,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
             build::dist(&progress, &postgres)?;
             differential::run(*from, *seeds)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Bench {
+            comparison,
+            arguments,
+        } => {
+            bench::run(&progress, *comparison, arguments)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Codegen => {

@@ -76,6 +76,24 @@ pub fn ensure_compiler(progress: &Progress) -> anyhow::Result<()> {
     install(progress, &compiler_packages())
 }
 
+/// Makes sure of the output plugins that pgevents is compared with, for that installation.
+///
+/// # Errors
+///
+/// When one is missing and cannot be installed.
+pub fn ensure_plugins(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    let libraries = postgres.bindir.with_file_name("lib");
+    let missing: Vec<Package> = ["wal2json", "decoderbufs"]
+        .into_iter()
+        .filter(|name| !libraries.join(format!("{name}.so")).exists())
+        .map(|name| {
+            let package = format!("postgresql-{}-{name}", postgres.major);
+            (package, "a plugin to compare with")
+        })
+        .collect();
+    install(progress, &missing)
+}
+
 /// Makes sure of one program that a package of the same name holds.
 ///
 /// # Errors

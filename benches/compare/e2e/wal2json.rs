@@ -1,0 +1,170 @@
+//! The obvious alternative: wal2json with format-version 2, read line by line, made into the same
+//! events, published by the relay's own publisher with the relay's own acknowledgement rules. It runs
+//! as a process of its own and is set up by the same variables as the relay.
+
+mod event;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use pgevents_proto::{EventKeyPrefix, Lsn};
+use pgevents_relay::ack::AckTracker;
+use pgevents_relay::cli::{Cli, Command};
+use pgevents_relay::config;
+use pgevents_relay::publish::{Confirmed, Outgoing, Sink, Window};
+use pgevents_relay::walsender::{Message, Session, StatusTask};
+
+use self::event::{Line, commit_seconds, write_event};
+
+/// The plugin's options: its newer format, and what the acknowledgement rules need.
+const OPTIONS: [(&str, &str); 3] = [
+    ("format-version", "2"),
+    ("include-lsn", "true"),
+    ("include-timestamp", "true"),
+];
+
+/// The running alternative, behind the stream.
+struct Forwarder {
+    sink: Sink,
+    ack: AckTracker,
+    window: Window,
+    key: EventKeyPrefix,
+    index: u64,
+    commit_time: u64,
+    end_lsn: Lsn,
+    routing_keys: HashMap<(String, String), String>,
+    body: Vec<u8>,
+    message_id: String,
+    arrived: Vec<Confirmed>,
+}
+
+/// Runs until it is killed or something fails.
+///
+/// # Errors
+///
+/// What failed; there is no second attempt.
+pub fn main() -> anyhow::Result<()> {
+    let cli = Cli::try_parse_from(["pgevents", "producer"])?;
+    let Command::Producer(arguments) = &cli.command else {
+        bail!("the command `producer` is another one");
+    };
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let config = config::Producer::new(arguments, &environment)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")?;
+    runtime.block_on(forward(&config))
+}
+
+async fn forward(config: &config::Producer) -> anyhow::Result<()> {
+    let sink = Sink::open(&config.sink).await?;
+    let mut session = Session::connect(&config.postgres).await?;
+    let system = session.identify_system().await?;
+    let options = OPTIONS.map(|(name, value)| (name, value.to_owned()));
+    let (mut reader, writer) = session.stream(&config.slot, Lsn::INVALID, &options).await?;
+    let status = StatusTask::start(writer, Duration::from_secs(10));
+    eprintln!("streaming");
+    let mut forwarder = Forwarder {
+        sink,
+        ack: AckTracker::new(),
+        window: Window::new(config.window_messages, config.window_bytes),
+        key: EventKeyPrefix::default(),
+        index: 0,
+        commit_time: 0,
+        end_lsn: Lsn(0),
+        routing_keys: HashMap::new(),
+        body: Vec::new(),
+        message_id: String::new(),
+        arrived: Vec::new(),
+    };
+    loop {
+        while let Some(message) = reader.message()? {
+            match message {
+                Message::XLogData(line) => {
+                    forwarder.line(&line, system.id)?;
+                    while !forwarder.window.has_room() {
+                        forwarder.sink.confirmed(&mut forwarder.arrived).await?;
+                        forwarder.settle();
+                        status.flushed(forwarder.ack.flush());
+                    }
+                }
+                Message::Keepalive { wal_end, reply } => {
+                    forwarder.ack.keepalive(wal_end);
+                    if reply {
+                        status.reply();
+                    }
+                }
+                Message::Done => bail!("the server ended the stream"),
+            }
+        }
+        status.flushed(forwarder.ack.flush());
+        tokio::select! {
+            biased;
+            confirmed = forwarder.sink.confirmed(&mut forwarder.arrived) => {
+                confirmed?;
+                forwarder.settle();
+            }
+            filled = reader.fill() => filled?,
+        }
+    }
+}
+
+impl Forwarder {
+    fn line(&mut self, text: &[u8], system_id: u64) -> anyhow::Result<()> {
+        let line: Line<'_> = serde_json::from_slice(text).context("read a line of wal2json")?;
+        match line.action.as_ref() {
+            "B" => {
+                self.end_lsn = line
+                    .nextlsn
+                    .context("a beginning without nextlsn")?
+                    .parse()?;
+                let time = line.timestamp.context("a beginning without time")?;
+                self.commit_time = commit_seconds(&time)?;
+                self.index = 0;
+                let micros = i64::try_from(self.commit_time)? * 1_000_000;
+                self.key.reset(system_id, self.end_lsn, micros);
+                self.ack.begin();
+            }
+            "C" => self.ack.commit(self.end_lsn),
+            "I" | "U" | "D" => self.change(&line)?,
+            action => bail!("unexpected action {action:?}"),
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, line: &Line<'_>) -> anyhow::Result<()> {
+        let schema = line.schema.as_deref().context("a change without schema")?;
+        let table = line.table.as_deref().context("a change without table")?;
+        let name = (schema.to_owned(), table.to_owned());
+        let routing_key = self
+            .routing_keys
+            .entry(name)
+            .or_insert_with(|| format!("{schema}.{table}"));
+        self.body.clear();
+        write_event(line, routing_key, &mut self.body)?;
+        self.message_id.clear();
+        self.key.write(self.index, &mut self.message_id);
+        self.index += 1;
+        self.window.add(self.body.len() as u64);
+        let event = Outgoing {
+            routing_key,
+            message_id: &self.message_id,
+            commit_time: self.commit_time,
+            // wal2json does not say whether an old row is complete.
+            partial_old: false,
+            body: &self.body,
+        };
+        self.sink.publish(self.ack.published(), event);
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        for Confirmed { number, bytes } in self.arrived.drain(..) {
+            self.window.remove(bytes);
+            self.ack.confirm(number);
+        }
+    }
+}

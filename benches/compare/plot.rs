@@ -1,0 +1,141 @@
+//! Plots as SVG.
+
+use std::path::Path;
+
+use anyhow::Context;
+use plotters::prelude::*;
+
+/// Bars that belong together, with a name below them.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What is below.
+    pub name: String,
+    /// From left to right.
+    pub bars: Vec<Bar>,
+}
+
+/// One bar. Bars of one name have one colour in all groups.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// The name in the legend.
+    pub name: &'static str,
+    /// Its height; not negative.
+    pub value: f64,
+}
+
+/// Told apart also without colours: light and dark alternate. Blue is ours.
+const COLOURS: [RGBColor; 9] = [
+    RGBColor(160, 160, 160),
+    RGBColor(190, 190, 190),
+    RGBColor(0, 90, 180),
+    RGBColor(120, 190, 240),
+    RGBColor(30, 130, 70),
+    RGBColor(150, 210, 130),
+    RGBColor(200, 80, 30),
+    RGBColor(240, 180, 90),
+    RGBColor(110, 60, 130),
+];
+
+/// Names in the order of their colours.
+const NAMES: [&str; 9] = [
+    "floor",
+    "ceiling",
+    "pgevents",
+    "pgevents skip-noop",
+    "pgoutput binary",
+    "pgoutput text",
+    "wal2json",
+    "decoderbufs",
+    "test_decoding",
+];
+
+/// Each group gets a panel with a scale of its own, since workloads differ by orders of magnitude.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn bars(file: &Path, title: &str, unit: &str, groups: &[Group]) -> anyhow::Result<()> {
+    draw(file, title, unit, groups).with_context(|| format!("write {}", file.display()))
+}
+
+fn draw(file: &Path, title: &str, unit: &str, groups: &[Group]) -> anyhow::Result<()> {
+    let across = groups.len().clamp(1, 4);
+    let down = groups.len().div_ceil(across).max(1);
+    let size = (280 * across as u32 + 20, 230 * down as u32 + 80);
+    let root = SVGBackend::new(file, size).into_drawing_area();
+    root.fill(&WHITE)?;
+    let (head, rest) = root.split_vertically(70);
+    head.draw(&Text::new(
+        format!("{title}, {unit}"),
+        (12, 10),
+        ("sans-serif", 20),
+    ))?;
+    legend(&head, groups)?;
+    for (panel, group) in rest.split_evenly((down, across)).iter().zip(groups) {
+        draw_group(panel, group)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+fn legend(area: &Area<'_>, groups: &[Group]) -> anyhow::Result<()> {
+    let mut x = 12;
+    for name in NAMES {
+        let used = groups
+            .iter()
+            .any(|g| g.bars.iter().any(|bar| bar.name == name));
+        if used {
+            area.draw(&Rectangle::new(
+                [(x, 44), (x + 12, 56)],
+                colour(name).filled(),
+            ))?;
+            area.draw(&Text::new(name, (x + 17, 43), ("sans-serif", 13)))?;
+            x += 32 + 7 * name.len() as i32;
+        }
+    }
+    Ok(())
+}
+
+fn draw_group(area: &Area<'_>, group: &Group) -> anyhow::Result<()> {
+    let highest = group.bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
+    let top = if highest > 0.0 { highest * 1.15 } else { 1.0 };
+    let count = group.bars.len() as f64;
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .caption(&group.name, ("sans-serif", 14))
+        .y_label_area_size(46)
+        .build_cartesian_2d(0.0..count, 0.0..top)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .disable_x_axis()
+        .y_labels(5)
+        .y_label_formatter(&|value| short(*value))
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    for (n, bar) in group.bars.iter().enumerate() {
+        let (left, right) = (n as f64 + 0.1, n as f64 + 0.9);
+        let corners = [(left, 0.0), (right, bar.value)];
+        chart.draw_series([Rectangle::new(corners, colour(bar.name).filled())])?;
+        let place = (left, bar.value + top * 0.07);
+        chart.draw_series([Text::new(short(bar.value), place, ("sans-serif", 11))])?;
+    }
+    Ok(())
+}
+
+fn colour(name: &str) -> RGBColor {
+    let place = NAMES.iter().position(|known| *known == name).unwrap_or(0);
+    COLOURS[place]
+}
+
+/// A number with about three digits.
+fn short(value: f64) -> String {
+    match value {
+        v if v >= 10_000.0 => format!("{:.0}k", v / 1_000.0),
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}

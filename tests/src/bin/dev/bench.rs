@@ -1,0 +1,59 @@
+//! The comparisons with others, which are a program of their own in `benches/`.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::build::{self, cargo};
+use crate::packages;
+use crate::progress::Progress;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Comparison {
+    /// Output plugins: CPU time, wall time, bytes
+    Decode,
+    /// From commit to consumer: rate and latency beside the broker's ceiling
+    E2e,
+}
+
+/// Builds everything in release and runs the comparison, or all of them; `arguments` go to the
+/// program as they are.
+///
+/// # Errors
+///
+/// When a package, a build or the comparison fails.
+pub fn run(
+    progress: &Progress,
+    comparison: Option<Comparison>,
+    arguments: &[String],
+) -> anyhow::Result<()> {
+    let postgres = packages::ensure(progress, None, packages::Use::Servers)?;
+    packages::ensure_plugins(progress, &postgres)?;
+    build::dist(progress, &postgres)?;
+    let package = [
+        "--release",
+        "--package",
+        "pgevents-benches",
+        "--bin",
+        "compare",
+    ];
+    progress.step("build the comparisons", cargo("build").args(package))?;
+    let chosen = comparison.map_or(vec![Comparison::Decode, Comparison::E2e], |one| vec![one]);
+    for comparison in chosen {
+        let name = match comparison {
+            Comparison::Decode => "decode",
+            Comparison::E2e => "e2e",
+        };
+        let mut command: Command = cargo("run");
+        command
+            .args(package)
+            .args(["--quiet", "--", name])
+            .args(arguments);
+        let status = command.status().context("start the comparison")?;
+        if !status.success() {
+            bail!("compare {name}: {status}");
+        }
+    }
+    Ok(())
+}
