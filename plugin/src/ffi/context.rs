@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::memory::MemoryContext;
+use super::{encoding::owned_name, memory::MemoryContext};
 
 /// The decoding context of this session.
 #[derive(Clone, Copy)]
@@ -30,13 +30,9 @@ impl Context {
                 let element = (*(*list).elements.add(i as usize))
                     .ptr_value
                     .cast::<pg_sys::DefElem>();
-                let name = CStr::from_ptr((*element).defname)
-                    .to_string_lossy()
-                    .into_owned();
-                let value = (!(*element).arg.is_null()).then(|| {
-                    let text = pg_sys::defGetString(element);
-                    CStr::from_ptr(text).to_string_lossy().into_owned()
-                });
+                let name = owned_name((*element).defname);
+                let value =
+                    (!(*element).arg.is_null()).then(|| owned_name(pg_sys::defGetString(element)));
                 options.push((name, value));
             }
         }
