@@ -108,9 +108,9 @@ async fn a_killed_rabbitmq_loses_nothing_and_the_relay_goes_on() {
     const ROWS: u64 = 20_000;
     let mut lab = Lab::with_own_rabbitmq().await;
     lab.allow("reconnect");
-    // Classic: a killed one-node quorum queue of RabbitMQ 3.10 can stay without a leader, and the
-    // kernel keeps what a killed node wrote, so a confirmed message is still there.
-    let mut queue = lab.queue().await;
+    let mut queue = lab.quorum_queue().await;
+    let broker = lab.rabbitmq();
+    broker.write_queue_table().expect("write the queue table");
     lab.sql(TABLE).await;
     let relay = lab.producer().start();
     let mut sequence = Sequence::default();

@@ -102,6 +102,13 @@ pub fn plugin(major: u32) -> PathBuf {
     folder().join(format!("pg{major}")).join("pgevents.so")
 }
 
+/// The plugin with faults on purpose, which only tests use: of the same name, so that a relay takes
+/// it, and outside of what ships.
+pub fn faulty_plugin(major: u32) -> PathBuf {
+    let folder = target().join("faults").join(format!("pg{major}"));
+    folder.join("pgevents.so")
+}
+
 /// The relay.
 pub fn relay() -> PathBuf {
     folder().join("pgevents")

@@ -84,6 +84,14 @@ impl Lab {
         .await
     }
 
+    /// A lab on the shared servers whose database has this encoding, without a slot.
+    pub async fn with_encoding(encoding: &str) -> Self {
+        let options = format!("ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        let postgres = Server::Shared(shared_postgres().await);
+        let rabbitmq = Server::Shared(shared_rabbitmq().await);
+        Self::with_database(postgres, rabbitmq, &options).await
+    }
+
     /// A lab with a PostgreSQL of its own that has these lines in postgresql.conf; no slot.
     pub async fn with_own_postgres(settings: &str) -> Self {
         let postgres = Postgres::start(settings)
@@ -109,8 +117,16 @@ impl Lab {
     }
 
     async fn on(postgres: Server<Postgres>, rabbitmq: Server<RabbitMq>) -> Self {
+        Self::with_database(postgres, rabbitmq, "").await
+    }
+
+    async fn with_database(
+        postgres: Server<Postgres>,
+        rabbitmq: Server<RabbitMq>,
+        options: &str,
+    ) -> Self {
         let name = unique_name();
-        let client = new_database(postgres.get(), &name).await;
+        let client = new_database(postgres.get(), &name, options).await;
         let tidiness = Tidiness::new(&name, postgres.get().process());
         Self {
             name,
@@ -170,13 +186,27 @@ impl Lab {
     ///
     /// When the server accepts it.
     pub async fn refused(&self, statement: &str) -> String {
-        match self.client.batch_execute(statement).await {
+        match self.attempt(statement).await {
             Ok(()) => panic!("{statement} was accepted"),
-            Err(error) => match error.as_db_error() {
-                Some(refusal) => refusal.to_string(),
-                None => panic!("run {statement}: {error:?}"),
-            },
+            Err(refusal) => refusal,
         }
+    }
+
+    /// Runs a statement that PostgreSQL may refuse.
+    ///
+    /// # Errors
+    ///
+    /// The refusal's message.
+    ///
+    /// # Panics
+    ///
+    /// When the server ends the connection instead.
+    pub async fn attempt(&self, statement: &str) -> Result<(), String> {
+        let outcome = self.client.batch_execute(statement).await;
+        outcome.map_err(|error| match error.as_db_error() {
+            Some(refusal) => refusal.to_string(),
+            None => panic!("run {statement}: {error:?}"),
+        })
     }
 
     /// The one row of a query.
@@ -216,6 +246,17 @@ impl Lab {
         .await;
     }
 
+    /// Waits until no session uses this lab's slot: the server notices the end of a reader later
+    /// than the reader.
+    pub async fn slot_is_free(&self) {
+        let name = &self.name;
+        self.sql(&format!(
+            "DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_replication_slots
+               WHERE slot_name = '{name}' AND active) LOOP END LOOP; END $$"
+        ))
+        .await;
+    }
+
     /// Declares this lab's exchange with a queue that receives everything, and reads it.
     pub async fn queue(&self) -> Queue {
         Queue::bind(&self.rabbitmq().url(), &self.name, "classic").await
@@ -247,6 +288,15 @@ impl Lab {
         self.tidiness.allow(text);
     }
 
+    /// Stops the relays that still run, with SIGTERM.
+    ///
+    /// # Panics
+    ///
+    /// When one does not stop cleanly.
+    pub async fn stop_relays(&self) {
+        self.tidiness.stop_relays().await;
+    }
+
     /// Ends the test: relays that still run must stop cleanly on SIGTERM, and no log may hold a
     /// warning or an error that was not allowed.
     ///
@@ -254,7 +304,7 @@ impl Lab {
     ///
     /// When that is not so.
     pub async fn finish(mut self) {
-        self.tidiness.stop_relays().await;
+        self.stop_relays().await;
         let name = &self.name;
         self.sql(&format!(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
@@ -274,11 +324,11 @@ impl Drop for Lab {
     }
 }
 
-async fn new_database(postgres: &Postgres, name: &str) -> Client {
+async fn new_database(postgres: &Postgres, name: &str, options: &str) -> Client {
     let created = async {
         let administrator = postgres.connect("postgres").await?;
         administrator
-            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
             .await?;
         postgres.connect(name).await
     };

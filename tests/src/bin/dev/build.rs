@@ -48,6 +48,22 @@ pub fn dist(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Builds the plugin with faults on purpose for the tests of what a fault leaves behind. Cargo keeps
+/// one library of that name, so this comes before [`dist()`] and never after it.
+///
+/// # Errors
+///
+/// When the build fails; its output has then been shown.
+pub fn faulty_plugin(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    let mut build = plugin_cargo("build", postgres);
+    build.args(["--lib", "--features", "faults"]);
+    progress.step("build the plugin with faults on purpose", &mut build)?;
+    put(
+        &dist::target().join("release/libpgevents.so"),
+        &dist::faulty_plugin(postgres.major),
+    )
+}
+
 /// Writes the generated types of the wire contract.
 ///
 /// The test that compares them with the contract writes them when they differ, and fails; they are

@@ -1,0 +1,102 @@
+//! Data that cannot be sent does not stop what comes after it: a slot is never wedged.
+
+use pgevents_tests::lab::Lab;
+
+use crate::contract::check;
+use crate::psql;
+
+/// A type that accepts every text and fails to print it: `pg_node_tree_in` refuses any input.
+const UNREADABLE: &str = "CREATE TYPE bad;
+    CREATE FUNCTION bad_in(cstring) RETURNS bad LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+    CREATE FUNCTION bad_out(bad) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT
+        AS 'pg_node_tree_in';
+    CREATE TYPE bad (INPUT = bad_in, OUTPUT = bad_out, LIKE = text)";
+
+#[tokio::test]
+async fn a_value_above_the_limit_becomes_a_marker_and_the_next_row_flows() {
+    let lab = Lab::without_slot().await;
+    lab.sql(
+        "CREATE TABLE notes (id int PRIMARY KEY, body text, data jsonb, raw bytea);
+         ALTER TABLE notes REPLICA IDENTITY FULL",
+    )
+    .await;
+    lab.create_slot().await;
+    lab.sql(
+        "INSERT INTO notes VALUES (1, repeat('é', 501), '[1]', '\\x00'), (2, repeat('é', 500), NULL, NULL)",
+    )
+    .await;
+    lab.sql(
+        "UPDATE notes SET body = 'short', raw = decode(repeat('00', 1001), 'hex') WHERE id = 1",
+    )
+    .await;
+    lab.sql("DELETE FROM notes WHERE id = 1").await;
+    lab.sql("INSERT INTO notes VALUES (3, 'next')").await;
+    let omitted = |bytes: u64| format!(r#"{{"pgevents_omitted":"too_large","bytes":{bytes}}}"#);
+    let first = format!(
+        r#"{{"id":1,"body":{},"data":[1],"raw":"\\x00"}}"#,
+        omitted(1002)
+    );
+    let second = format!(
+        r#"{{"id":1,"body":"short","data":[1],"raw":{}}}"#,
+        omitted(1001)
+    );
+    let change = format!(r#"{{"body":"short","raw":{}}}"#, omitted(1001));
+    let fits = "é".repeat(500);
+    assert_eq!(
+        psql::events(&lab, "'max-value-bytes', '1000'").await,
+        [
+            format!(r#"{{"table_name":"public.notes","old":{{}},"new":{first},"id":1,"diff":{first},"action":"I"}}"#),
+            format!(r#"{{"table_name":"public.notes","old":{{}},"new":{{"id":2,"body":"{fits}","data":null,"raw":null}},"id":2,"diff":{{"id":2,"body":"{fits}"}},"action":"I"}}"#),
+            format!(r#"{{"table_name":"public.notes","old":{first},"new":{second},"id":1,"diff":{change},"action":"U"}}"#),
+            format!(r#"{{"table_name":"public.notes","old":{second},"new":{{}},"id":1,"diff":{{}},"action":"D"}}"#),
+            r#"{"table_name":"public.notes","old":{},"new":{"id":3,"body":"next","data":null,"raw":null},"id":3,"diff":{"id":3,"body":"next"},"action":"I"}"#.to_owned(),
+        ]
+    );
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn a_value_of_256_mb_becomes_a_marker_and_the_next_row_flows() {
+    let marker = r#"{"pgevents_omitted":"too_large","bytes":268435456}"#;
+    let row = |id: u32| format!(r#"{{"id":{id},"body":{marker}}}"#);
+    let [first, second] = [row(1), row(2)];
+    check(
+        "CREATE TABLE documents (id int PRIMARY KEY, body text);
+         ALTER TABLE documents REPLICA IDENTITY FULL",
+        "INSERT INTO documents VALUES (1, repeat('x', 268435456));
+         UPDATE documents SET id = 2;
+         UPDATE documents SET body = 'small';
+         INSERT INTO documents VALUES (3, 'next')",
+        &[
+            &format!(r#"{{"table_name":"public.documents","old":{{}},"new":{first},"id":1,"diff":{first},"action":"I"}}"#),
+            &format!(r#"{{"table_name":"public.documents","old":{first},"new":{second},"id":2,"diff":{{"id":2}},"action":"U"}}"#),
+            &format!(r#"{{"table_name":"public.documents","old":{second},"new":{{"id":2,"body":"small"}},"id":2,"diff":{{"body":"small"}},"action":"U"}}"#),
+            r#"{"table_name":"public.documents","old":{},"new":{"id":3,"body":"next"},"id":3,"diff":{"id":3,"body":"next"},"action":"I"}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_its_type_cannot_print_becomes_a_marker_and_the_next_row_flows() {
+    let marker = r#"{"pgevents_omitted":"unreadable","bytes":0}"#;
+    let row = |id: u32| format!(r#"{{"id":{id},"bad":{marker},"bads":{marker},"note":"a"}}"#);
+    let [first, second] = [row(1), row(2)];
+    check(
+        &format!(
+            "{UNREADABLE}; CREATE TABLE odd (id int PRIMARY KEY, bad bad, bads bad[], note text);
+             ALTER TABLE odd REPLICA IDENTITY FULL"
+        ),
+        "INSERT INTO odd VALUES (1, 'x', '{y}', 'a');
+         UPDATE odd SET id = 2;
+         DELETE FROM odd;
+         INSERT INTO odd VALUES (3, NULL, NULL, 'next')",
+        &[
+            &format!(r#"{{"table_name":"public.odd","old":{{}},"new":{first},"id":1,"diff":{first},"action":"I"}}"#),
+            &format!(r#"{{"table_name":"public.odd","old":{first},"new":{second},"id":2,"diff":{{"id":2}},"action":"U"}}"#),
+            &format!(r#"{{"table_name":"public.odd","old":{second},"new":{{}},"id":2,"diff":{{}},"action":"D"}}"#),
+            r#"{"table_name":"public.odd","old":{},"new":{"id":3,"bad":null,"bads":null,"note":"next"},"id":3,"diff":{"id":3,"note":"next"},"action":"I"}"#,
+        ],
+    )
+    .await;
+}
