@@ -102,7 +102,7 @@ async fn updates_that_change_nothing_can_be_kept_back() {
 #[tokio::test]
 async fn an_unknown_option_of_the_plugin_is_refused_by_name() {
     let mut lab = Lab::start().await;
-    lab.allow("formt");
+    lab.allow(r#"pgevents: unknown option "formt""#);
     let refusal = lab
         .refused(&format!(
             "SELECT * FROM pg_logical_slot_peek_changes('{}', NULL, NULL, 'formt', 'json')",

@@ -53,8 +53,15 @@ async fn no_password_and_no_row_value_reaches_a_log_or_an_argument_list() {
 async fn a_start_that_fails_names_no_password() {
     const WRONG: &str = "wrong-canary";
     let mut lab = Lab::start().await;
-    lab.allow("password authentication failed");
-    lab.allow(r#""level":"ERROR""#);
+    for text in [
+        "password authentication failed for user",
+        "PostgreSQL refuses (3D000)",
+        "read RABBITMQ_URL: not of the form",
+        "log in to RabbitMQ at amqp://127.0.0.1",
+        "open virtual host",
+    ] {
+        lab.allow(text);
+    }
     let password = lab.rabbitmq().password().to_owned();
     let broker = |user: &str, password: &str, vhost: &str| {
         let url = lab.rabbitmq().url_of(user, password, vhost);
@@ -83,6 +90,5 @@ async fn a_start_that_fails_names_no_password() {
             assert_silent(server.name(), &[server.stdout(), server.stderr()], &secrets);
         }
     }
-    lab.allow(r#"database "no_such_database" does not exist"#);
     lab.finish().await;
 }

@@ -46,7 +46,7 @@ async fn lab_allowing(texts: &[&str]) -> Lab {
 
 #[tokio::test]
 async fn a_wrong_password_is_named() {
-    let lab = lab_allowing(&["password"]).await;
+    let lab = lab_allowing(&["password authentication failed for user"]).await;
     check(
         lab.producer().env("PGPASSWORD", "wrong-canary"),
         CONFIGURATION,
@@ -58,7 +58,7 @@ async fn a_wrong_password_is_named() {
 
 #[tokio::test]
 async fn a_missing_database_is_named() {
-    let lab = lab_allowing(&["no_such_database"]).await;
+    let lab = lab_allowing(&["PostgreSQL refuses (3D000)"]).await;
     check(
         lab.producer().env("PGDATABASE", "no_such_database"),
         CONFIGURATION,
@@ -71,7 +71,7 @@ async fn a_missing_database_is_named() {
 #[tokio::test]
 async fn a_server_that_does_not_log_logical_changes_is_named() {
     let mut lab = Lab::with_own_postgres("wal_level = replica").await;
-    lab.allow("wal_level");
+    lab.allow("wal_level is replica, and logical decoding needs logical");
     check(lab.producer(), CONFIGURATION, &["wal_level", "logical"]).await;
     lab.finish().await;
 }
@@ -79,7 +79,7 @@ async fn a_server_that_does_not_log_logical_changes_is_named() {
 #[tokio::test]
 async fn a_plugin_that_is_not_installed_is_named() {
     let mut lab = Lab::with_own_postgres("dynamic_library_path = '$libdir'").await;
-    lab.allow("pgevents");
+    lab.allow("could not access file");
     check(lab.producer(), CONFIGURATION, &["pgevents.so"]).await;
     lab.finish().await;
 }
@@ -93,7 +93,6 @@ async fn a_plugin_that_the_server_does_not_allow_comes_with_the_command_that_all
         return lab.finish().await;
     }
     lab.allow("may not be used as an output plugin");
-    lab.allow("output_plugin_libraries");
     lab.sql("ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding")
         .await;
     lab.own_postgres().stop().await.expect("stop the server");
@@ -111,7 +110,7 @@ async fn a_plugin_that_the_server_does_not_allow_comes_with_the_command_that_all
 
 #[tokio::test]
 async fn a_role_without_replication_comes_with_the_command_that_grants_it() {
-    let lab = lab_allowing(&["REPLICATION", "replication", "must be superuser"]).await;
+    let lab = lab_allowing(&["may not replicate: as superuser, run: ALTER ROLE"]).await;
     let role = format!("{}_role", lab.name());
     lab.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'plain'"))
         .await;
@@ -125,7 +124,7 @@ async fn a_role_without_replication_comes_with_the_command_that_grants_it() {
 
 #[tokio::test]
 async fn a_slot_of_another_plugin_is_named() {
-    let lab = lab_allowing(&["test_decoding"]).await;
+    let lab = lab_allowing(&["belongs to test_decoding, not to pgevents"]).await;
     let name = lab.name();
     lab.row(&format!(
         "SELECT pg_create_logical_replication_slot('{name}', 'test_decoding')"
@@ -143,8 +142,7 @@ async fn a_slot_of_another_plugin_is_named() {
 #[tokio::test]
 async fn a_lost_slot_ends_the_relay() {
     let mut lab = Lab::with_own_postgres("max_slot_wal_keep_size = 1MB").await;
-    lab.allow("lost");
-    lab.allow("invalidat");
+    lab.allow("is lost, since the server has removed WAL");
     lab.create_slot().await;
     lab.sql("CREATE TABLE filler (bytes text)").await;
     for _ in 0..3 {
@@ -160,14 +158,8 @@ async fn a_lost_slot_ends_the_relay() {
 #[tokio::test]
 async fn a_slot_that_is_dropped_under_the_relay_ends_it() {
     let mut lab = Lab::start().await;
-    for text in [
-        "terminating connection",
-        "does not exist",
-        "reconnect",
-        "is active for PID",
-    ] {
-        lab.allow(text);
-    }
+    lab.allow("terminating connection due to administrator command");
+    lab.allow("existed and is gone");
     lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
     lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
     let mut queue = lab.queue().await;
@@ -189,16 +181,14 @@ async fn a_slot_that_is_dropped_under_the_relay_ends_it() {
     .await;
     assert_eq!(relay.exit_code().await, SLOT_MISSING);
     expect_error(&relay.process().stderr().since(0), &[lab.name()]);
-    lab.allow("slot");
     lab.finish().await;
 }
 
 #[tokio::test]
 async fn a_second_relay_waits_for_the_slot_and_takes_over() {
     let mut lab = Lab::start().await;
-    for text in ["is active for PID", "slot", "could not", "unexpected EOF"] {
-        lab.allow(text);
-    }
+    lab.allow("slot is in use: waiting until it is free");
+    lab.allow("is active for PID");
     lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
     lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
     let mut queue = lab.queue().await;
@@ -219,7 +209,7 @@ async fn an_unreachable_broker_is_waited_for() {
     let mut lab = Lab::start().await;
     // Nothing listens on port 1 of loopback.
     let url = "amqp://lab:canary@127.0.0.1:1/%2f";
-    lab.allow("127.0.0.1:1");
+    lab.allow("connect to RabbitMQ at amqp://127.0.0.1:1 ");
     let relay = lab.producer().env("RABBITMQ_URL", url).start();
     let line = relay.logs("127.0.0.1:1").await;
     assert!(!line.contains("canary"), "{line}");
@@ -230,7 +220,7 @@ async fn an_unreachable_broker_is_waited_for() {
 #[tokio::test]
 async fn an_unreachable_server_is_waited_for() {
     let mut lab = Lab::start().await;
-    lab.allow("127.0.0.1:1");
+    lab.allow("connect to PostgreSQL at 127.0.0.1:1 ");
     let relay = lab.producer().env("PGPORT", "1").start();
     relay.logs("127.0.0.1:1").await;
     relay.stop().await;
@@ -240,7 +230,7 @@ async fn an_unreachable_server_is_waited_for() {
 #[tokio::test]
 async fn a_broker_that_refuses_the_password_ends_the_relay() {
     let mut lab = Lab::start().await;
-    lab.allow("refuse");
+    lab.allow("log in to RabbitMQ at amqp://127.0.0.1");
     let url = lab.rabbitmq().url_of("lab", "wrong-canary", "%2f");
     let wrong = lab.producer().env("RABBITMQ_URL", &url);
     check(wrong, BROKER_REFUSES, &["refuse", "RABBITMQ_URL"]).await;
@@ -250,7 +240,7 @@ async fn a_broker_that_refuses_the_password_ends_the_relay() {
 #[tokio::test]
 async fn a_missing_virtual_host_is_named() {
     let mut lab = Lab::start().await;
-    lab.allow("no_such_vhost");
+    lab.allow("open virtual host");
     let password = lab.rabbitmq().password().to_owned();
     let url = lab.rabbitmq().url_of("lab", &password, "no_such_vhost");
     check(
@@ -265,7 +255,7 @@ async fn a_missing_virtual_host_is_named() {
 #[tokio::test]
 async fn an_exchange_of_another_type_is_named() {
     let mut lab = Lab::start().await;
-    lab.allow("exchange");
+    lab.allow("it exists and is no durable topic exchange");
     let connection =
         Connection::connect(&lab.rabbitmq().url(), ConnectionProperties::default()).await;
     let channel = connection
@@ -292,7 +282,7 @@ async fn an_exchange_of_another_type_is_named() {
 #[tokio::test]
 async fn a_table_that_does_not_exist_is_warned_about() {
     let mut lab = Lab::start().await;
-    lab.allow("public.no_such_table");
+    lab.allow("PGTABLES names a table that does not exist");
     lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
     lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
     let mut queue = lab.queue().await;
@@ -310,7 +300,7 @@ async fn a_table_that_does_not_exist_is_warned_about() {
 #[tokio::test]
 async fn a_table_without_full_identity_is_advised_about_once() {
     let mut lab = Lab::start().await;
-    lab.allow("REPLICA IDENTITY FULL");
+    lab.allow("updates and deletes come without the whole old row");
     lab.sql("CREATE TABLE users (id int PRIMARY KEY, full_name text)")
         .await;
     let mut queue = lab.queue().await;

@@ -99,11 +99,7 @@ pub fn ensure_plugins(progress: &Progress, postgres: &Installation) -> anyhow::R
 /// # Errors
 ///
 /// When it is missing and cannot be installed.
-pub fn ensure_program(
-    progress: &Progress,
-    name: &str,
-    reason: &'static str,
-) -> anyhow::Result<()> {
+pub fn ensure_program(progress: &Progress, name: &str, reason: &'static str) -> anyhow::Result<()> {
     if dist::program(name).is_some() {
         return Ok(());
     }

@@ -22,8 +22,8 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
         progress,
         count: Count::default(),
     };
-    let built = build::faulty_plugin(progress, &postgres)
-        .and_then(|()| build::dist(progress, &postgres));
+    let built =
+        build::faulty_plugin(progress, &postgres).and_then(|()| build::dist(progress, &postgres));
     if let Err(error) = &built {
         anstream::println!("{BAD}error:{BAD:#} {error:#}");
     }
