@@ -153,13 +153,15 @@ impl RabbitMq {
         self.control(&["eval", sync]).map(drop)
     }
 
+    /// A quorum queue keeps up to 512 MB of its write-ahead log in memory several times over; an
+    /// alarm of the shared broker would stop the relays of all tests.
     fn configure(&self) -> Result<(), LabError> {
         let config = format!(
             "listeners.tcp.1 = 127.0.0.1:{}\n\
              default_user = {}\n\
              default_pass = {}\n\
              loopback_users = none\n\
-             vm_memory_high_watermark.absolute = 1GB\n\
+             vm_memory_high_watermark.absolute = 3GB\n\
              disk_free_limit.absolute = 50MB\n\
              log.console.level = info\n",
             self.port, self.user, self.password,
