@@ -9,7 +9,7 @@ use pgevents_tests::dist::Installation;
 
 use crate::build::{self, cargo, plugin_cargo};
 use crate::packages;
-use crate::progress::{BAD, GOOD, Progress};
+use crate::progress::{BAD, FAINT, GOOD, Progress};
 
 /// Runs all checks, or the tests whose name contains `filter`, and prints the sum.
 ///
@@ -40,8 +40,13 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
     }
     tests.env("PGEVENTS_TEST_PG_CONFIG", &postgres.pg_config);
     suite.tests("tests, end to end included", tests.args(filter));
-    if filter.is_none_or(|word| "compose".contains(word)) {
-        suite.compose();
+    match filter {
+        Some("compose") => suite.compose(),
+        Some(_) => {}
+        None => suite.skip(
+            "the stack in containers",
+            "ask for it with: cargo dev test compose",
+        ),
     }
     let Count {
         passed,
@@ -160,6 +165,11 @@ impl Suite<'_> {
         self.count.passed += count.passed;
         self.count.failed += count.failed;
         self.count.skipped += count.skipped;
+    }
+
+    fn skip(&mut self, name: &str, reason: &str) {
+        anstream::println!("{FAINT}–{FAINT:#} {name}: skipped: {reason}");
+        self.count.skipped += 1;
     }
 
     fn cannot(&mut self, name: &str, error: &anyhow::Error) {

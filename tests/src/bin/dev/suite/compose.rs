@@ -5,7 +5,6 @@ use pgevents_tests::dist;
 
 use super::{Suite, stand_in};
 use crate::build::cargo;
-use crate::progress::FAINT;
 
 impl Suite<'_> {
     /// Builds the images and runs the tests of the stack, or says why not.
@@ -14,9 +13,7 @@ impl Suite<'_> {
         let engine = match Engine::find() {
             Ok(engine) => engine,
             Err(reason) => {
-                anstream::println!("{FAINT}–{FAINT:#} {name}: skipped: {reason}");
-                self.count.skipped += 1;
-                return;
+                return self.skip(name, &reason.to_string());
             }
         };
         if let Err(error) = stand_in::ensure_base_images(self.progress, &engine) {
