@@ -24,9 +24,10 @@ pub struct Bar {
 }
 
 /// Told apart also without colours: light and dark alternate. Blue is ours.
-const COLOURS: [RGBColor; 9] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(160, 160, 160),
-    RGBColor(190, 190, 190),
+    RGBColor(160, 160, 160),
+    RGBColor(205, 205, 205),
     RGBColor(0, 90, 180),
     RGBColor(120, 190, 240),
     RGBColor(30, 130, 70),
@@ -37,9 +38,10 @@ const COLOURS: [RGBColor; 9] = [
 ];
 
 /// Names in the order of their colours.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "floor",
     "ceiling",
+    "ceiling, read",
     "pgevents",
     "pgevents skip-noop",
     "pgoutput binary",

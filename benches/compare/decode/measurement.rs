@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use pgevents_proto::Lsn;
-use pgevents_relay::walsender::{Message, Session, StatusTask};
-use pgevents_tests::lab::Postgres;
-use tokio_postgres::Client;
+use pgevents_relay::config::Postgres;
 
 use super::contender::Contender;
-use crate::{process_clock, server};
+use super::stream::{Counted, Stream};
+use crate::process_clock;
 
 /// What it took.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +17,8 @@ pub struct Measurement {
     pub cpu: Duration,
     /// From the start of the stream to the last byte.
     pub wall: Duration,
-    /// Output of the plugin in bytes, without the protocol around it.
-    pub bytes: u64,
-    /// Number of the plugin's messages.
-    pub messages: u64,
+    /// What came.
+    pub counted: Counted,
 }
 
 impl Measurement {
@@ -30,55 +27,17 @@ impl Measurement {
     /// # Errors
     ///
     /// When the server refuses, or the connection breaks.
-    pub async fn take(
-        postgres: &Postgres,
-        client: &Client,
-        contender: &Contender,
-        database: &str,
-        end: Lsn,
-    ) -> anyhow::Result<Self> {
-        let slot = slot_name(database, contender.plugin);
-        let session = Session::connect(&server::address(postgres, database)).await?;
+    pub fn take(address: &Postgres, contender: &Contender, end: Lsn) -> anyhow::Result<Self> {
+        let slot = slot_name(&address.database, contender.plugin);
+        let mut stream = Stream::connect(address)?;
         let begun = Instant::now();
-        let (mut reader, writer) = session
-            .stream(&slot, Lsn::INVALID, &contender.options)
-            .await?;
-        let walsender: i32 = client
-            .query_one(
-                "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1",
-                &[&slot],
-            )
-            .await?
-            .get(0);
-        let (mut bytes, mut messages) = (0, 0);
-        'stream: loop {
-            reader.fill().await?;
-            while let Some(message) = reader.message()? {
-                match message {
-                    Message::XLogData(data) => {
-                        bytes += data.len() as u64;
-                        messages += 1;
-                    }
-                    Message::Keepalive { wal_end, reply: _ } if wal_end >= end => break 'stream,
-                    Message::Keepalive { .. } => {}
-                    Message::Done => bail!("the server ended the stream of {slot}"),
-                }
-            }
-        }
+        stream.start(&slot, &contender.options)?;
+        let counted = stream.read_until(end);
+        let counted = counted.with_context(|| format!("read with {}", contender.name))?;
         let wall = begun.elapsed();
-        let cpu = process_clock::cpu_time(walsender)?;
-        // The last report names no position; the end of the connection says that the slot is free.
-        let status = StatusTask::start(writer, Duration::from_secs(3_600));
-        status.close().await.context("end the stream")?;
-        while reader.fill().await.is_ok() {
-            while reader.message()?.is_some() {}
-        }
-        Ok(Self {
-            cpu,
-            wall,
-            bytes,
-            messages,
-        })
+        let cpu = process_clock::cpu_time(stream.walsender)?;
+        stream.end()?;
+        Ok(Self { cpu, wall, counted })
     }
 }
 

@@ -3,6 +3,7 @@
 mod contender;
 mod measurement;
 mod report;
+mod stream;
 mod workload;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use pgevents_proto::Lsn;
 use pgevents_tests::lab::Postgres;
+use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 
 use self::contender::{Contender, EVERYTHING, WANTED, contenders, plugins};
@@ -77,8 +79,8 @@ async fn measure(
     for round in 1..=rounds {
         let mut line = format!("  round {round}:");
         for contender in in_turn(&contenders, round) {
-            let measured = Measurement::take(postgres, &client, contender, database, end).await;
-            let measured = measured.with_context(|| format!("read with {}", contender.name))?;
+            let (address, who) = (server::address(postgres, database), contender.clone());
+            let measured = spawn_blocking(move || Measurement::take(&address, &who, end)).await??;
             line.push_str(&format!(
                 " {} {:.3} s",
                 contender.name,

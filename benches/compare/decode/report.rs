@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::contender::{FLOOR, PGEVENTS};
+use super::stream::Counted;
 use super::workload::Workload;
 use super::{Measurement, Sample};
 use crate::plot::{self, Bar, Group};
@@ -42,12 +43,12 @@ const QUANTITIES: [Quantity; 4] = [
     },
     Quantity {
         title: "Output, MB",
-        of: |sample| sample.measured.bytes as f64 / 1e6,
+        of: |sample| sample.measured.counted.bytes as f64 / 1e6,
         digits: 1,
     },
     Quantity {
         title: "Messages",
-        of: |sample| sample.measured.messages as f64,
+        of: |sample| sample.measured.counted.messages as f64,
         digits: 0,
     },
 ];
@@ -73,7 +74,7 @@ pub fn write(
         &per_change,
     )?;
     let bytes = groups(workloads, samples, &NAMES[1..], |sample| {
-        sample.measured.bytes as f64 / sample.changes as f64
+        sample.measured.counted.bytes as f64 / sample.changes as f64
     });
     plot::bars(
         &folder.file("bytes.svg"),
@@ -115,12 +116,8 @@ fn raw(samples: &[Sample]) -> String {
     let mut text =
         String::from("workload,contender,round,changes,cpu_seconds,wall_seconds,bytes,messages\n");
     for sample in samples {
-        let Measurement {
-            cpu,
-            wall,
-            bytes,
-            messages,
-        } = sample.measured;
+        let Measurement { cpu, wall, counted } = sample.measured;
+        let Counted { bytes, messages } = counted;
         let _ = writeln!(
             text,
             "{},{},{},{},{:.6},{:.6},{bytes},{messages}",

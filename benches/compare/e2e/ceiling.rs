@@ -5,18 +5,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::amqp::{Broker, Connection, Frame, Method, publish};
+use super::consumer::unix_micros;
 use super::load;
 
 /// Messages that may be unconfirmed; the relay's own default.
 const WINDOW: usize = 2_000;
 
-/// Publishes `count` events into the exchange, and gives the time from the first byte to the last
-/// confirm.
+/// When events were published.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// The first byte, in microseconds since 1970.
+    pub begun: i64,
+    /// From the first byte to the last confirm.
+    pub took: Duration,
+}
+
+/// Publishes `count` events into the exchange.
 ///
 /// # Errors
 ///
 /// When the broker refuses a message or goes away.
-pub fn measure(broker: &Broker, exchange: &str, count: u64) -> anyhow::Result<Duration> {
+pub fn measure(broker: &Broker, exchange: &str, count: u64) -> anyhow::Result<Sent> {
     let mut frames = Vec::new();
     let mut ends = Vec::with_capacity(count as usize);
     for id in 1..=count {
@@ -39,11 +48,11 @@ pub fn measure(broker: &Broker, exchange: &str, count: u64) -> anyhow::Result<Du
     }
     let mut connection = Connection::open(broker)?;
     connection.call(&Method::new(85, 10).bits(0))?;
-    let begun = Instant::now();
+    let (begun, start) = (unix_micros(), Instant::now());
     send(&mut connection, &frames, &ends)?;
-    let took = begun.elapsed();
+    let took = start.elapsed();
     connection.close()?;
-    Ok(took)
+    Ok(Sent { begun, took })
 }
 
 fn send(connection: &mut Connection, frames: &[u8], ends: &[usize]) -> anyhow::Result<()> {

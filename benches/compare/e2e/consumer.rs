@@ -63,7 +63,7 @@ impl Consumer {
                 eprintln!("{missing} rows have not come: {silence:#}");
                 break;
             }
-            let now = now();
+            let now = unix_micros();
             let before = tag;
             while let Some(frame) = self.connection.frame()? {
                 match frame {
@@ -116,7 +116,8 @@ fn delivery_tag(arguments: &[u8]) -> anyhow::Result<u64> {
     Ok(u64::from_be_bytes(tag.try_into()?))
 }
 
-fn now() -> i64 {
+/// The time in microseconds since 1970, by the clock that the server takes commit times from.
+pub fn unix_micros() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

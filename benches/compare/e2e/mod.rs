@@ -40,14 +40,33 @@ const QUEUES: [&str; 2] = ["classic", "quorum"];
 
 const DATABASE: &str = "e2e";
 
-/// The name of the broker's own rate in the results.
+/// The names of the broker's own rate in the results: into a queue that nobody reads, as all rates
+/// are measured, and into one that is read meanwhile, as it is where latency is measured.
 const CEILING: &str = "ceiling";
+const CEILING_READ: &str = "ceiling, read";
 
 /// At the start of a run every cache is cold; latencies are counted from here on.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Rows of a transaction at a load that is a share of the ceiling.
 const GROUP: u64 = 20;
+
+/// Where events come from while a rate is measured.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Ceiling,
+    CeilingRead,
+    Relay(Contender),
+}
+
+impl Source {
+    const ALL: [Self; 4] = [
+        Self::Ceiling,
+        Self::Relay(Contender::Pgevents),
+        Self::Relay(Contender::Wal2json),
+        Self::CeilingRead,
+    ];
+}
 
 /// A measured rate.
 #[derive(Clone, Debug)]
@@ -112,12 +131,13 @@ pub async fn run(plan: Plan, out: &Path) -> anyhow::Result<()> {
     let (mut rates, mut latencies) = (Vec::new(), Vec::new());
     for queue in QUEUES {
         for round in 1..=plan.rounds {
-            let mut order = [None, Some(Contender::Pgevents), Some(Contender::Wal2json)];
-            order.rotate_left(round as usize % 3);
-            for contender in order {
-                let rate = match contender {
-                    None => stage.ceiling(queue, round, plan.events).await,
-                    Some(relay) => stage.rate(relay, queue, round, plan.events).await,
+            let mut order = Source::ALL;
+            order.rotate_left(round as usize % Source::ALL.len());
+            for source in order {
+                let rate = match source {
+                    Source::Ceiling => stage.ceiling(queue, round, plan.events).await,
+                    Source::CeilingRead => stage.ceiling_read(queue, round, plan.events).await,
+                    Source::Relay(relay) => stage.rate(relay, queue, round, plan.events).await,
                 };
                 let rate = rate.with_context(|| format!("measure a rate, {queue} queue"))?;
                 println!("{}", report::rate_line(&rate));
@@ -125,7 +145,8 @@ pub async fn run(plan: Plan, out: &Path) -> anyhow::Result<()> {
             }
             report::write(&folder, &facts, &rates, &latencies, plan)?;
         }
-        let ceiling = middle_rate(&rates, queue, CEILING).context("no ceiling was measured")?;
+        let ceiling =
+            middle_rate(&rates, queue, CEILING_READ).context("no ceiling was measured")?;
         for offer in offers(ceiling) {
             for contender in Contender::ALL {
                 let latency = stage.latency(contender, queue, offer, plan.seconds).await;
@@ -179,7 +200,7 @@ impl Stage {
         let broker_pid = self.rabbitmq.process().pid();
         let before = process_clock::cpu_time_of_threads(broker_pid)?;
         let (broker, exchange) = (self.broker.clone(), name.clone());
-        let took = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
+        let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
         let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
         let consumer = Consumer::start(&self.broker, &name)?;
         let duplicated = self.account(consumer, &name, events).await?.duplicated;
@@ -188,10 +209,43 @@ impl Stage {
             contender: CEILING,
             round,
             events,
-            took,
+            took: sent.took,
             broker_cpu,
             cost: Cost::default(),
             duplicated,
+        })
+    }
+
+    /// The same while a consumer takes the events out again: until it has the last one.
+    async fn ceiling_read(
+        &self,
+        queue: &'static str,
+        round: u32,
+        events: u64,
+    ) -> anyhow::Result<Rate> {
+        let name = format!("{CEILING}_read_{queue}_{round}");
+        amqp::declare(&self.broker, &name, queue)?;
+        let broker_pid = self.rabbitmq.process().pid();
+        let before = process_clock::cpu_time_of_threads(broker_pid)?;
+        let (broker, exchange) = (self.broker.clone(), name.clone());
+        let mut consumer = Consumer::start(&self.broker, &name)?;
+        let taking = spawn_blocking(move || consumer.take(events).map(|taken| (consumer, taken)));
+        let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
+        let (consumer, mut arrivals) = taking.await??;
+        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
+        arrivals.duplicated += consumer.end()?;
+        amqp::delete(&self.broker, &name)?;
+        check(&name, &arrivals)?;
+        let last = arrivals.events.last().map_or(0, |&(_, time)| time);
+        Ok(Rate {
+            queue,
+            contender: CEILING_READ,
+            round,
+            events,
+            took: Duration::from_micros(u64::try_from(last - sent.begun)?),
+            broker_cpu,
+            cost: Cost::default(),
+            duplicated: arrivals.duplicated,
         })
     }
 

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{CEILING, Contender, Latency, Plan, QUEUES, Rate, middle_rate};
+use super::{CEILING, CEILING_READ, Latency, Plan, QUEUES, Rate, middle_rate};
 use crate::plot::{self, Bar, Group};
 use crate::run_folder::{RunFolder, table};
 use crate::statistics::median;
+
+/// Of rates, in the order of the tables.
+const SOURCES: [&str; 4] = [CEILING, "pgevents", "wal2json", CEILING_READ];
 
 const MIB: f64 = 1_048_576.0;
 
@@ -110,11 +113,7 @@ fn rate_table(rates: &[Rate]) -> String {
     ];
     let mut rows = Vec::new();
     for queue in QUEUES {
-        for contender in [
-            CEILING,
-            Contender::Pgevents.name(),
-            Contender::Wal2json.name(),
-        ] {
+        for contender in SOURCES {
             rows.extend(rate_row(rates, queue, contender));
         }
     }
@@ -131,7 +130,7 @@ fn rate_row(rates: &[Rate], queue: &str, contender: &str) -> Option<Vec<String>>
         median(&values)
     };
     let relay = |value: Option<f64>, digits: usize| match value {
-        Some(value) if contender != CEILING => format!("{value:.digits$}"),
+        Some(value) if ![CEILING, CEILING_READ].contains(&contender) => format!("{value:.digits$}"),
         Some(_) | None => "–".to_owned(),
     };
     let per_second = middle(&Rate::per_second)?;
@@ -264,17 +263,13 @@ fn raw_latencies(latencies: &[Latency]) -> String {
 fn rate_groups(rates: &[Rate]) -> Vec<Group> {
     let group = |queue: &&str| Group {
         name: format!("{queue} queue"),
-        bars: [
-            CEILING,
-            Contender::Pgevents.name(),
-            Contender::Wal2json.name(),
-        ]
-        .into_iter()
-        .filter_map(|name| {
-            let value = middle_rate(rates, queue, name)?;
-            Some(Bar { name, value })
-        })
-        .collect(),
+        bars: SOURCES
+            .into_iter()
+            .filter_map(|name| {
+                let value = middle_rate(rates, queue, name)?;
+                Some(Bar { name, value })
+            })
+            .collect(),
     };
     QUEUES.iter().map(group).collect()
 }
