@@ -259,12 +259,23 @@ impl Lab {
 
     /// Declares this lab's exchange with a queue that receives everything, and reads it.
     pub async fn queue(&self) -> Queue {
-        Queue::bind(&self.rabbitmq().url(), &self.name, "classic").await
+        self.queue_named(&self.name, "classic").await
+    }
+
+    /// A second queue that receives everything, so that a test can see how far the relay is while
+    /// nobody reads the first one.
+    pub async fn witness(&self) -> Queue {
+        let name = format!("{}_witness", self.name);
+        self.queue_named(&name, "classic").await
     }
 
     /// The same with a quorum queue, which RabbitMQ writes to disk before it confirms.
     pub async fn quorum_queue(&self) -> Queue {
-        Queue::bind(&self.rabbitmq().url(), &self.name, "quorum").await
+        self.queue_named(&self.name, "quorum").await
+    }
+
+    async fn queue_named(&self, name: &str, kind: &'static str) -> Queue {
+        Queue::bind(&self.rabbitmq().url(), &self.name, name, kind).await
     }
 
     /// A relay for this lab's database, slot and exchange, ready to be changed and started.

@@ -77,10 +77,10 @@ impl Event {
     }
 }
 
-/// A durable queue that is bound with `#` to a durable topic exchange of the same name, and its
-/// consumer. Declared before the relay starts, so nothing that the relay publishes is unroutable.
+/// A durable queue that is bound with `#` to a durable topic exchange, and its consumer. Declared before the relay starts, so nothing that the relay publishes is unroutable.
 pub struct Queue {
     url: String,
+    exchange: String,
     name: String,
     kind: &'static str,
     consumer: Consumer,
@@ -89,13 +89,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub(super) async fn bind(url: &str, name: &str, kind: &'static str) -> Self {
-        let opened = timeout(PATIENCE, open(url, name, kind)).await;
+    pub(super) async fn bind(url: &str, exchange: &str, name: &str, kind: &'static str) -> Self {
+        let opened = timeout(PATIENCE, open(url, exchange, name, kind)).await;
         let (connection, consumer) = opened
             .unwrap_or_else(|_| panic!("open queue {name}: no answer in {PATIENCE:?}"))
             .unwrap_or_else(|error| panic!("open queue {name}: {error}"));
         Self {
             url: url.to_owned(),
+            exchange: exchange.to_owned(),
             name: name.to_owned(),
             kind,
             consumer,
@@ -106,7 +107,7 @@ impl Queue {
 
     /// Connects anew, after the broker was away. What was not acknowledged comes again.
     pub async fn reconnect(&mut self) {
-        *self = Self::bind(&self.url, &self.name, self.kind).await;
+        *self = Self::bind(&self.url, &self.exchange, &self.name, self.kind).await;
     }
 
     /// Waits for the next message.
@@ -192,6 +193,7 @@ impl Queue {
 
 async fn open(
     url: &str,
+    exchange: &str,
     name: &str,
     kind: &'static str,
 ) -> Result<(Connection, Consumer), lapin::Error> {
@@ -203,7 +205,7 @@ async fn open(
     };
     let none = FieldTable::default;
     channel
-        .exchange_declare(name.into(), ExchangeKind::Topic, durable, none())
+        .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none())
         .await?;
     let mut arguments = none();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
@@ -212,7 +214,7 @@ async fn open(
         .await?;
     let binding = QueueBindOptions::default();
     channel
-        .queue_bind(name.into(), name.into(), "#".into(), binding, none())
+        .queue_bind(name.into(), exchange.into(), "#".into(), binding, none())
         .await?;
     channel
         .basic_qos(PREFETCH, BasicQosOptions::default())
