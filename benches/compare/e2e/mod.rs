@@ -79,6 +79,7 @@ struct Rate {
     broker_cpu: Duration,
     /// Of a relay; the ceiling has none.
     cost: Cost,
+    lost: u64,
     duplicated: u64,
 }
 
@@ -98,6 +99,7 @@ struct Latency {
     p999: i64,
     highest: i64,
     cost: Cost,
+    lost: u64,
     duplicated: u64,
 }
 
@@ -203,7 +205,7 @@ impl Stage {
         let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
         let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
         let consumer = Consumer::start(&self.broker, &name)?;
-        let duplicated = self.account(consumer, &name, events).await?.duplicated;
+        let arrivals = self.account(consumer, &name, events).await?;
         Ok(Rate {
             queue,
             contender: CEILING,
@@ -212,7 +214,8 @@ impl Stage {
             took: sent.took,
             broker_cpu,
             cost: Cost::default(),
-            duplicated,
+            lost: arrivals.lost,
+            duplicated: arrivals.duplicated,
         })
     }
 
@@ -245,6 +248,7 @@ impl Stage {
             took: Duration::from_micros(u64::try_from(last - sent.begun)?),
             broker_cpu,
             cost: Cost::default(),
+            lost: arrivals.lost,
             duplicated: arrivals.duplicated,
         })
     }
@@ -269,7 +273,7 @@ impl Stage {
         let cost = relay.cost()?;
         relay.end(&self.client).await?;
         let consumer = Consumer::start(&self.broker, &name)?;
-        let duplicated = self.account(consumer, &name, events).await?.duplicated;
+        let arrivals = self.account(consumer, &name, events).await?;
         Ok(Rate {
             queue,
             contender: contender.name(),
@@ -278,7 +282,8 @@ impl Stage {
             took,
             broker_cpu,
             cost,
-            duplicated,
+            lost: arrivals.lost,
+            duplicated: arrivals.duplicated,
         })
     }
 
@@ -331,6 +336,7 @@ impl Stage {
             p999: at(0.999)?,
             highest: at(1.0)?,
             cost,
+            lost: arrivals.lost,
             duplicated: arrivals.duplicated,
         })
     }

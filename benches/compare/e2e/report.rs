@@ -80,11 +80,10 @@ pub fn summary(facts: &[String], rates: &[Rate], latencies: &[Latency], plan: Pl
         events,
         seconds,
     } = plan;
-    let _ = writeln!(
-        text,
-        "- events of {} bytes; no run lost one",
-        super::load::event(events).len()
-    );
+    let lost: u64 = rates.iter().map(|rate| rate.lost).sum::<u64>()
+        + latencies.iter().map(|latency| latency.lost).sum::<u64>();
+    let bytes = super::load::event(events).len();
+    let _ = writeln!(text, "- events of {bytes} bytes; {lost} lost in all runs");
     let _ = writeln!(
         text,
         "\n## Rate: medians of {rounds} rounds of {events} events, 100 a transaction\n"
@@ -211,7 +210,7 @@ fn raw_rates(rates: &[Rate]) -> String {
         let cost = rate.cost;
         let _ = writeln!(
             text,
-            "{},{},{},{},{:.6},{:.6},{:.6},{:.6},{},{},{},0,{}",
+            "{},{},{},{},{:.6},{:.6},{:.6},{:.6},{},{},{},{},{}",
             rate.queue,
             rate.contender,
             rate.round,
@@ -223,6 +222,7 @@ fn raw_rates(rates: &[Rate]) -> String {
             cost.relay_bytes,
             cost.relay_peak_bytes,
             cost.walsender_bytes,
+            rate.lost,
             rate.duplicated,
         );
     }
@@ -239,7 +239,7 @@ fn raw_latencies(latencies: &[Latency]) -> String {
         let cost = latency.cost;
         let _ = writeln!(
             text,
-            "{},{},{:.1},{},{},{:.1},{},{},{},{},{:.6},{:.6},{},{},0,{}",
+            "{},{},{:.1},{},{},{:.1},{},{},{},{},{:.6},{:.6},{},{},{},{}",
             latency.queue,
             latency.contender,
             latency.offered,
@@ -254,6 +254,7 @@ fn raw_latencies(latencies: &[Latency]) -> String {
             cost.walsender_cpu.as_secs_f64(),
             cost.relay_bytes,
             cost.walsender_bytes,
+            latency.lost,
             latency.duplicated,
         );
     }
