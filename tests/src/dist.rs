@@ -25,6 +25,8 @@ pub struct Installation {
     pub pg_config: PathBuf,
     /// Folder of `postgres`, `initdb` and the like.
     pub bindir: PathBuf,
+    /// Folder of the server's headers.
+    pub include: PathBuf,
     /// Full version, for example `15.20`.
     pub version: String,
     /// Major version, for example 15.
@@ -55,9 +57,11 @@ impl Installation {
             .unwrap_or_default();
         let major = digits.parse().map_err(|_| fault())?;
         let bindir = ask("--bindir").ok_or_else(fault)?.into();
+        let include = ask("--includedir-server").ok_or_else(fault)?.into();
         Ok(Self {
             pg_config: pg_config.to_owned(),
             bindir,
+            include,
             version,
             major,
         })

@@ -137,10 +137,13 @@ fn has_libclang() -> bool {
         })
 }
 
+/// Whether server and headers are there. Debian's libpq-dev brings a `pg_config` that describes a
+/// server's folders whether anything is in them or not.
 fn is_complete(installation: &Installation) -> bool {
     ["postgres", "initdb"]
         .iter()
         .all(|program| installation.bindir.join(program).exists())
+        && installation.include.join("postgres.h").exists()
 }
 
 /// The major version that the distribution's package `postgresql` stands for.
