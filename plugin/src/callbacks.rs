@@ -11,6 +11,7 @@ use pgrx::{PgSqlErrorCode, ereport, pg_guard, pg_sys};
 use crate::{
     fault,
     ffi::{self, Context, RowChange, Table, Txn},
+    message::LogicalMessage,
     options::{OptionError, Options},
     session::Session,
 };
@@ -141,15 +142,13 @@ unsafe extern "C-unwind" fn message_cb(
     // SAFETY: handed over by PostgreSQL for this call: a NUL-terminated prefix and `size` bytes.
     unsafe {
         if let Some(session) = session(ctx) {
-            let prefix = ffi::server_text(CStr::from_ptr(prefix).to_bytes());
-            let content = ffi::bytes(content, size);
-            session.message(
-                Context::new(ctx),
+            let message = LogicalMessage {
                 transactional,
-                Lsn(message_lsn),
-                &prefix,
-                content,
-            );
+                lsn: Lsn(message_lsn),
+                prefix: CStr::from_ptr(prefix),
+                content: ffi::bytes(content, size),
+            };
+            session.message(Context::new(ctx), &message);
         }
     }
 }

@@ -76,6 +76,11 @@ impl ChangeWriter {
         }
     }
 
+    /// That of the database.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// Writes one change of a wanted table. `skipped` is asked only when the change is sent.
     #[inline]
     pub fn write(

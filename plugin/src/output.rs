@@ -8,6 +8,9 @@ use crate::{
     ffi::{Context, from_utf8},
 };
 
+/// U+FFFD
+const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
+
 /// The form that `format` asks for.
 pub enum Output {
     /// One message a frame.
@@ -42,6 +45,21 @@ impl Output {
     }
 }
 
+/// Appends bytes as text that the server takes: UTF-8 without NUL, with replacement characters.
+fn write_text(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        for (number, part) in chunk.valid().split('\0').enumerate() {
+            if number > 0 {
+                out.extend_from_slice(REPLACEMENT);
+            }
+            out.extend_from_slice(part.as_bytes());
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice(REPLACEMENT);
+        }
+    }
+}
+
 impl JsonOutput {
     fn send(&mut self, context: Context, frame: &[u8]) -> Result<(), DecodeError> {
         let mut events = self.decoder.frame(frame);
@@ -49,7 +67,7 @@ impl JsonOutput {
             self.event.clear();
             match event {
                 Event::Change(change) => self.json.write(&change, &mut self.event),
-                Event::Message(message) => self.event.extend_from_slice(message.content),
+                Event::Message(message) => write_text(message.content, &mut self.event),
                 Event::Hello(_) | Event::Relation(_) | Event::Begin(_) | Event::Commit(_) => {
                     continue;
                 }

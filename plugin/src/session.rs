@@ -1,7 +1,7 @@
 //! One decoding session: from the first callback to the last, the state that they share.
 
 use pgevents_proto::{
-    Action, Commit, FRAME_TARGET_BYTES, FrameEncoder, Hello, Lsn, OutOfMemory, PROTOCOL_VERSION,
+    Action, Commit, FRAME_TARGET_BYTES, FrameEncoder, Hello, OutOfMemory, PROTOCOL_VERSION,
 };
 use pgrx::{PgSqlErrorCode, ereport};
 
@@ -12,6 +12,7 @@ use crate::{
         self, Context, Encoding, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings, RowAction,
         RowChange, Table, TimeZone, Txn,
     },
+    message::LogicalMessage,
     options::Options,
     output::Output,
     transaction::Transaction,
@@ -131,24 +132,19 @@ impl Session {
     }
 
     /// A logical message: in order with the rows of its transaction, or at once outside of any.
-    pub fn message(
-        &mut self,
-        context: Context,
-        transactional: bool,
-        lsn: Lsn,
-        prefix: &str,
-        content: &[u8],
-    ) {
-        // The limit of a row holds for a message too: it has to fit one message of the protocol.
-        let wanted =
-            self.options.wants_message(prefix) && content.len() <= self.options.max_value_bytes;
-        match (wanted, transactional) {
+    pub fn message(&mut self, context: Context, message: &LogicalMessage<'_>) {
+        let prefix = message.prefix();
+        match (self.options.wants_message(&prefix), message.transactional) {
             (false, true) => self.skip(context),
             (false, false) => {}
-            (true, _) => {
+            (true, transactional) => {
+                let encoding = self.writer.encoding();
+                let limit = self.options.max_value_bytes;
+                let body = message.body(encoding, limit, &self.row_memory);
                 self.batch
-                    .message(transactional, lsn, prefix, content)
+                    .message(message, &prefix, &body)
                     .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+                self.row_memory.reset();
                 if !transactional || self.batch.frame.len() >= FRAME_TARGET_BYTES {
                     self.flush(context, !transactional);
                 }
@@ -248,20 +244,20 @@ impl Batch {
 
     fn message(
         &mut self,
-        transactional: bool,
-        lsn: Lsn,
+        message: &LogicalMessage<'_>,
         prefix: &str,
-        content: &[u8],
+        body: &[u8],
     ) -> Result<(), OutOfMemory> {
-        if !transactional {
+        if !message.transactional {
             if let Some(hello) = self.hello.take() {
                 self.frame.hello(&hello)?;
             }
-            return self.frame.message(None, prefix, content, lsn);
+            return self.frame.message(None, prefix, body, message.lsn);
         }
         self.announce(None)?;
         let skipped = self.transaction.take_skipped();
-        self.frame.message(Some(skipped), prefix, content, lsn)?;
+        self.frame
+            .message(Some(skipped), prefix, body, message.lsn)?;
         self.announced(None);
         Ok(())
     }

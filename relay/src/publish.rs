@@ -8,8 +8,8 @@ mod window;
 
 pub use error::PublishError;
 pub(crate) use error::{reply_code, stdout_failure};
+pub(crate) use rabbitmq::{LONGEST_KEY, declare_exchange, short};
 pub use rabbitmq::{Publisher, connect};
-pub(crate) use rabbitmq::{declare_exchange, short};
 pub use stdout::Lines;
 pub use window::Window;
 
@@ -24,6 +24,8 @@ pub struct Outgoing<'a> {
     pub message_id: &'a str,
     /// Whether the old row of an update or delete is not known in full.
     pub partial_old: bool,
+    /// Whether the body is UTF-8; that of a logical message need not be.
+    pub utf8: bool,
     /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
     pub commit_time: u64,
     /// The event.

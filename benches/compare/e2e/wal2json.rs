@@ -155,6 +155,7 @@ impl Forwarder {
             commit_time: self.commit_time,
             // wal2json does not say whether an old row is complete.
             partial_old: false,
+            utf8: true,
             body: &self.body,
         };
         self.sink.publish(self.ack.published(), event);

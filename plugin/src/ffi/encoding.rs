@@ -96,6 +96,20 @@ pub fn server_text(text: &[u8]) -> String {
     String::from_utf8_lossy(converted).into_owned()
 }
 
+/// The first `limit` bytes of a server text, or fewer, so that no character is cut.
+pub fn clip(text: &CStr, limit: usize) -> &[u8] {
+    let bytes = text.to_bytes();
+    if bytes.len() <= limit {
+        return bytes;
+    }
+    // Only so much is looked at, and no character has more than four bytes.
+    let head = &bytes[..bytes.len().min(limit + 4)];
+    // SAFETY: both lengths are those of readable bytes, and the result is at most `limit`.
+    let length =
+        unsafe { pg_sys::pg_mbcliplen(head.as_ptr().cast(), head.len() as c_int, limit as c_int) };
+    &head[..length as usize]
+}
+
 /// # Safety
 ///
 /// `name` is NULL or NUL-terminated.

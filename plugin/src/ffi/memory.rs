@@ -4,6 +4,8 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::{encoding::to_utf8, output::unless_error};
+
 /// A memory context of PostgreSQL's that is deleted with its parent, or before.
 pub struct MemoryContext(pub(super) pg_sys::MemoryContext);
 
@@ -50,9 +52,15 @@ impl MemoryContext {
         work()
     }
 
+    /// A text of the database's encoding as UTF-8; `None` if it is no such text.
+    pub fn utf8<'a>(&'a self, text: &'a [u8]) -> Option<&'a [u8]> {
+        // SAFETY: the result lives in this context, which cannot be reset while it is borrowed.
+        self.scope(|| unless_error(|| unsafe { to_utf8(text) }))
+    }
+
     /// Frees everything in it, if there is anything.
     #[inline]
-    pub fn reset(&self) {
+    pub fn reset(&mut self) {
         // SAFETY: nothing that was allocated in it is used afterwards: rows borrow it only inside
         // of one change. `isReset` is what MemoryContextReset checks first.
         unsafe {

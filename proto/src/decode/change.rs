@@ -31,7 +31,7 @@ pub struct Message<'a> {
     pub index: Option<u64>,
     /// Prefix as given; with `pgevents:` the rest is the routing key.
     pub prefix: &'a str,
-    /// Content as given, any bytes.
+    /// Content as given, any bytes; a marker in its place where it was too large.
     pub content: &'a [u8],
     /// Position after the message in the WAL.
     pub lsn: Lsn,

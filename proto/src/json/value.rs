@@ -75,7 +75,9 @@ fn write_bytes(kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn write_omitted(reason: OmittedReason, size: u64, out: &mut Vec<u8>) {
+/// Appends the marker that stands in the place of what was kept back; `size` in bytes, 0 where it is
+/// unknown: `{"pgevents_omitted":"too_large","bytes":5000000}`.
+pub fn write_omitted(reason: OmittedReason, size: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(match reason {
         OmittedReason::TooLarge => b"{\"pgevents_omitted\":\"too_large\",\"bytes\":".as_slice(),
         OmittedReason::Unreadable => b"{\"pgevents_omitted\":\"unreadable\",\"bytes\":",

@@ -1,4 +1,5 @@
 use pgevents_proto::TableList;
+use tokio_postgres::Row;
 use tracing::warn;
 
 use super::{PostgresError, Sql};
@@ -18,8 +19,10 @@ pub async fn advise(sql: &Sql<'_>, tables: &TableList) -> Result<(), PostgresErr
         .await
         .map_err(|error| sql.failure(error))?;
     let exists = |schema: &str, table: &str| {
+        // A name of a SQL_ASCII database that is no UTF-8 is nobody's spelling.
+        let is = |row: &Row, column, name| row.try_get::<_, &str>(column).is_ok_and(|n| n == name);
         rows.iter()
-            .any(|row| row.get::<_, &str>(0) == schema && row.get::<_, &str>(1) == table)
+            .any(|row| is(row, 0, schema) && is(row, 1, table))
     };
     for (schema, table) in tables
         .patterns()

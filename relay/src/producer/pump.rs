@@ -13,7 +13,7 @@ use crate::{
     ack::AckTracker,
     config::Producer,
     postgres::quote_identifier,
-    publish::{Confirmed, Health, Outgoing, PublishError, Sink, Window},
+    publish::{Confirmed, Health, LONGEST_KEY, Outgoing, PublishError, Sink, Window},
     shutdown::Shutdown,
     walsender::{self, Reader, StatusTask},
 };
@@ -62,6 +62,15 @@ struct Out<'a> {
     body: Vec<u8>,
     message_id: String,
     arrived: Vec<Confirmed>,
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+enum Body<'a> {
+    /// The JSON that stands in `Out::body`.
+    Event { partial_old: bool },
+    /// The content of a logical message.
+    Message(&'a [u8]),
 }
 
 impl<'a> Pump<'a> {
@@ -299,7 +308,7 @@ impl Out<'_> {
             Action::Update | Action::Delete => !change.old_complete,
             Action::Insert | Action::Truncate | Action::Message => false,
         };
-        self.publish(change.relation.routing_key(), None, partial_old);
+        self.publish(change.relation.routing_key(), Body::Event { partial_old });
     }
 
     fn message(&mut self, message: &Message<'_>) {
@@ -314,12 +323,22 @@ impl Out<'_> {
                 EventKeyPrefix::new(self.system_id, message.lsn, 0).write(0, &mut self.message_id)
             }
         }
-        self.publish(routing_key, Some(message.content), false);
+        if routing_key.len() > LONGEST_KEY && self.advised.insert(MESSAGE_PREFIX.to_owned()) {
+            let bytes = routing_key.len();
+            warn!(
+                bytes,
+                "routing key of a logical message is longer than 255 bytes, the most that AMQP carries: \
+                 it is cut"
+            );
+        }
+        self.publish(routing_key, Body::Message(message.content));
     }
 
-    /// Sends `body`, or what stands in `self.body`.
-    fn publish(&mut self, routing_key: &str, body: Option<&[u8]>, partial_old: bool) {
-        let body = body.unwrap_or(&self.body);
+    fn publish(&mut self, routing_key: &str, body: Body<'_>) {
+        let (body, utf8, partial_old) = match body {
+            Body::Event { partial_old } => (self.body.as_slice(), true, partial_old),
+            Body::Message(content) => (content, std::str::from_utf8(content).is_ok(), false),
+        };
         if self.window.is_empty() {
             self.arrived_at = Instant::now();
         }
@@ -332,6 +351,7 @@ impl Out<'_> {
                 routing_key,
                 message_id,
                 partial_old,
+                utf8,
                 commit_time,
                 body,
             },

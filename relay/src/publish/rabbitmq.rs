@@ -28,8 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PARTIAL_OLD: &str = "partial-old";
 
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
-/// to 127 bytes; only names converted from another encoding can be longer, and are cut.
-const LONGEST_KEY: usize = 255;
+/// to 127 bytes; only names converted from another encoding and the keys of logical messages can be
+/// longer, and are cut.
+pub(crate) const LONGEST_KEY: usize = 255;
 
 /// One connection with one channel, fed by one task in order.
 ///
@@ -90,6 +91,10 @@ impl Publisher {
             // headers would cost 30.
             true => properties.with_type(ShortString::from(PARTIAL_OLD)),
             false => properties,
+        };
+        let properties = match event.utf8 {
+            true => properties,
+            false => properties.with_content_type(ShortString::from("application/octet-stream")),
         };
         let (channel, exchange) = (Arc::clone(&self.channel), self.exchange.clone());
         let (key, body) = (short(event.routing_key), Box::<[u8]>::from(event.body));
