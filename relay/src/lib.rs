@@ -13,6 +13,7 @@ pub mod consumer;
 pub mod exit;
 pub mod health;
 pub mod log;
+pub mod metrics;
 pub mod postgres;
 pub mod producer;
 pub mod publish;

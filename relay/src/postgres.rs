@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod plugin_list;
 mod slot;
+mod slot_status;
 mod sql;
 mod stream;
 mod tls;
@@ -13,6 +14,7 @@ pub use catalog::advise;
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
 pub use slot::{Known, Slot, quote_identifier};
+pub use slot_status::SlotStatus;
 pub use sql::Sql;
 pub use stream::Stream;
 
