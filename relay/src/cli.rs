@@ -1,10 +1,13 @@
 //! The command line as typed.
 
+mod slot;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::secret::Secret;
+pub use slot::{SlotArgs, SlotCommand, WhichSlot};
 
 /// Moves the changes of PostgreSQL tables to RabbitMQ, one JSON event per row.
 ///
@@ -38,6 +41,8 @@ pub enum Command {
     /// Prints every message of an exchange: its routing key, then the event.
     #[command(name = "consumer_debug", visible_alias = "event_logger", after_long_help = CONSUMER_EXAMPLE)]
     ConsumerDebug(ConsumerArgs),
+    /// Makes, shows or drops the replication slot.
+    Slot(SlotArgs),
     /// Succeeds when the process with the same PGEVENTS_HEALTH_FILE works.
     ///
     /// For health checks of containers and services: a producer or consumer keeps the file's time

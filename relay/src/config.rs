@@ -83,6 +83,15 @@ pub struct Producer {
     pub shutdown_timeout: Duration,
 }
 
+/// A replication slot and the server that has it.
+#[derive(Clone, Debug)]
+pub struct SlotTarget {
+    /// PostgreSQL.
+    pub postgres: Postgres,
+    /// Slot, `^[a-z0-9_]{1,63}$`.
+    pub slot: String,
+}
+
 /// Where events go.
 #[derive(Clone, Debug)]
 pub enum Sink {
@@ -162,12 +171,7 @@ impl Producer {
     ///
     /// The first setting that is missing or cannot be used.
     pub fn new(args: &ProducerArgs, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let slot = given(&args.pgslot)
-            .or_else(|| environment("PGREPLICATIONSLOT"))
-            .ok_or(ConfigError::Missing(
-                "PGSLOT",
-                "name the replication slot (--pgslot)",
-            ))?;
+        let target = SlotTarget::new(&args.postgres, &args.pgslot, environment)?;
         let tables = table_list("PGTABLES", &args.pgtables)?;
         table_list("--exclude-tables", &args.exclude_tables)?;
         let sink = match args.sink {
@@ -179,8 +183,8 @@ impl Producer {
             },
         };
         Ok(Self {
-            postgres: Postgres::new(&args.postgres, environment)?,
-            slot: slot_name(slot)?,
+            postgres: target.postgres,
+            slot: target.slot,
             plugin_options: plugin_options(args),
             tables,
             sink,
@@ -189,6 +193,30 @@ impl Producer {
             confirm_timeout: Duration::from_secs(args.confirm_timeout.into()),
             status_interval: Duration::from_secs(args.status_interval.into()),
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout.into()),
+        })
+    }
+}
+
+impl SlotTarget {
+    /// The same for a command that is about the slot alone.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is missing or cannot be used.
+    pub fn new(
+        postgres: &PostgresArgs,
+        slot: &Option<String>,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        let slot = given(slot)
+            .or_else(|| environment("PGREPLICATIONSLOT"))
+            .ok_or(ConfigError::Missing(
+                "PGSLOT",
+                "name the replication slot (--pgslot)",
+            ))?;
+        Ok(Self {
+            slot: slot_name(slot)?,
+            postgres: Postgres::new(postgres, environment)?,
         })
     }
 }

@@ -17,6 +17,8 @@ pub mod metrics;
 pub mod postgres;
 pub mod producer;
 pub mod publish;
+pub mod quantity;
 pub mod secret;
 pub mod shutdown;
+pub mod slot;
 pub mod walsender;

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use pgevents_relay::{
-    cli::{Cli, Command, LogArgs},
+    cli::{Cli, Command, LogArgs, SlotArgs},
     config, consumer,
     exit::{Chain, Exit, Fate},
     health, log, producer,
     shutdown::Shutdown,
+    slot,
 };
 use tracing::{error, warn};
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let log_args = match &cli.command {
         Command::Producer(args) => &args.log,
         Command::ConsumerDebug(args) => &args.log,
+        Command::Slot(args) => &args.command.which().log,
         Command::Health => return health(environment("PGEVENTS_HEALTH_FILE")),
     };
     match start(&cli, log_args, &matches, &environment) {
@@ -58,6 +60,9 @@ fn start(
 }
 
 async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
+    if let Command::Slot(args) = &cli.command {
+        return run_slot(args, environment).await;
+    }
     let shutdown = Shutdown::listen().context("listen for signals")?;
     let fate = match &cli.command {
         Command::Producer(args) => {
@@ -72,7 +77,7 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
-        Command::Health => return Ok(Exit::Clean),
+        Command::Slot(_) | Command::Health => return Ok(Exit::Clean),
     };
     let (fate, fault): (Fate, anyhow::Error) = match fate {
         Ok(()) => return Ok(Exit::Clean),
@@ -83,6 +88,18 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
         Fate::Stop(exit) => exit,
         Fate::Retry | Fate::Wait => Exit::Bug,
     })
+}
+
+async fn run_slot(args: &SlotArgs, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
+    let which = args.command.which();
+    let target = config::SlotTarget::new(&which.postgres, &which.pgslot, environment)?;
+    match slot::run(&args.command, &target, &mut std::io::stdout()).await {
+        Ok(()) => Ok(Exit::Clean),
+        Err(fault) => {
+            error!("{}", Chain(&fault));
+            Ok(fault.exit())
+        }
+    }
 }
 
 fn health(file: Option<String>) -> ExitCode {
@@ -97,9 +114,10 @@ fn health(file: Option<String>) -> ExitCode {
 
 /// The list of processes shows arguments to every user of the machine.
 fn warn_of_secrets(matches: &ArgMatches) {
-    let Some((_, arguments)) = matches.subcommand() else {
-        return;
-    };
+    let mut arguments = matches;
+    while let Some((_, inner)) = arguments.subcommand() {
+        arguments = inner;
+    }
     for (flag, better) in [
         ("pgpassword", "PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass"),
         ("rabbitmq_url", "RABBITMQ_URL or RABBITMQ_URL_FILE"),

@@ -19,6 +19,7 @@ mod secrets;
 mod sequence;
 mod servers;
 mod settings;
+mod slot;
 mod startup;
 mod stdout;
 mod types;

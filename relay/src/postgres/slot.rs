@@ -39,7 +39,7 @@ impl Slot {
         let found = sql.client().query_opt(query, &[&name]).await;
         let Some(row) = found.map_err(|error| sql.failure(error))? else {
             return match known {
-                Known::Nothing => Self::create(sql, name).await,
+                Known::Nothing => Self::create(sql, name, false).await,
                 Known::Acknowledged(_) | Known::InOtherHands => Err(missing(name)),
             };
         };
@@ -79,8 +79,19 @@ impl Slot {
         }
     }
 
-    async fn create(sql: &Sql<'_>, name: &str) -> Result<Self, PostgresError> {
-        let query = "SELECT lsn::text FROM pg_catalog.pg_create_logical_replication_slot($1, $2)";
+    /// Makes the slot; with `failover` (PostgreSQL 17 and later) it is kept on standby servers too.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses.
+    pub async fn create(sql: &Sql<'_>, name: &str, failover: bool) -> Result<Self, PostgresError> {
+        let query = match failover {
+            true => {
+                "SELECT lsn::text FROM pg_catalog.pg_create_logical_replication_slot($1, $2, \
+                 failover => true)"
+            }
+            false => "SELECT lsn::text FROM pg_catalog.pg_create_logical_replication_slot($1, $2)",
+        };
         match sql.client().query_one(query, &[&name, &PLUGIN]).await {
             Ok(row) => {
                 let confirmed_flush = row.get::<_, &str>(0).parse().unwrap_or(Lsn::INVALID);

@@ -1,9 +1,9 @@
 use pgevents_proto::Lsn;
 
-use super::{PostgresError, Sql};
+use super::{PLUGIN, PostgresError, Sql};
 
 /// A replication slot as the server shows it to every role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SlotStatus {
     /// Output plugin; empty for a physical slot.
     pub plugin: String,
@@ -20,6 +20,10 @@ pub struct SlotStatus {
     pub current: Option<Lsn>,
     /// Bytes of WAL between the two.
     pub lag_bytes: Option<i64>,
+    /// Seconds by which the reader's acknowledgement was behind lately, as the server measured it;
+    /// `None`: nobody reads, nothing was written for a while, or the role may not see it (members
+    /// of `pg_monitor` may). Source: PostgreSQL docs, "pg_stat_replication", `flush_lag`.
+    pub lag_seconds: Option<f64>,
     /// Bytes of WAL that the server keeps for the slot; `None` when it keeps none.
     pub retained_bytes: Option<i64>,
     /// Bytes of WAL that may still be written until the slot is lost; `None`: there is no limit, or
@@ -48,7 +52,9 @@ impl SlotStatus {
                 pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint, s.safe_wal_size,
                 (pg_catalog.to_jsonb(s) ->> 'failover')::boolean,
                 pg_catalog.to_jsonb(s) ->> 'inactive_since',
-                pg_catalog.to_jsonb(s) ->> 'invalidation_reason'
+                pg_catalog.to_jsonb(s) ->> 'invalidation_reason',
+                (SELECT extract(epoch FROM r.flush_lag)::float8
+                    FROM pg_catalog.pg_stat_replication r WHERE r.pid = s.active_pid)
             FROM pg_catalog.pg_replication_slots s, (SELECT CASE
                 WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                 ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
@@ -68,6 +74,7 @@ impl SlotStatus {
                 acknowledged: position(4),
                 current: position(5),
                 lag_bytes: row.get(6),
+                lag_seconds: row.get(12),
                 retained_bytes: row.get(7),
                 safe_bytes: row.get(8),
                 failover: row.get(9),
@@ -75,5 +82,21 @@ impl SlotStatus {
                 invalidation_reason: row.get(11),
             }
         }))
+    }
+
+    /// Whether it is a slot of this plugin.
+    pub fn is_ours(&self) -> bool {
+        self.plugin == PLUGIN
+    }
+
+    /// Drops the slot `name` that this is the status of.
+    ///
+    /// # Errors
+    ///
+    /// It is in use by now, or the server refuses.
+    pub async fn drop(self, sql: &Sql<'_>, name: &str) -> Result<(), PostgresError> {
+        let query = "SELECT pg_catalog.pg_drop_replication_slot($1)";
+        let dropped = sql.client().execute(query, &[&name]).await;
+        dropped.map(|_| ()).map_err(|error| sql.failure(error))
     }
 }

@@ -280,8 +280,13 @@ impl Lab {
 
     /// A relay for this lab's database, slot and exchange, ready to be changed and started.
     pub fn producer(&self) -> RelayCommand<'_> {
+        self.command("producer")
+    }
+
+    /// Another subcommand of the relay's binary for this lab's database, slot and exchange.
+    pub fn command(&self, subcommand: &'static str) -> RelayCommand<'_> {
         let postgres = self.postgres();
-        let command = RelayCommand::new("producer", &self.tidiness)
+        let command = RelayCommand::new(subcommand, &self.tidiness)
             .env("PGHOST", "127.0.0.1")
             .env("PGPORT", &postgres.port().to_string())
             .env("PGDATABASE", &self.name)

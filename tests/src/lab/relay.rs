@@ -14,6 +14,7 @@ use crate::dist;
 /// The environment and flags of a relay that is about to be started.
 #[derive(Debug)]
 pub struct RelayCommand<'lab> {
+    /// One word, or several with spaces between.
     subcommand: &'static str,
     environment: BTreeMap<String, String>,
     flags: Vec<String>,
@@ -68,7 +69,7 @@ impl<'lab> RelayCommand<'lab> {
         let binary = dist::built(dist::relay()).unwrap_or_else(|error| fail(&error.into()));
         let mut command = Command::new(binary);
         command
-            .arg(self.subcommand)
+            .args(self.subcommand.split_whitespace())
             .args(["--log-format", "json"])
             .args(&self.flags);
         command

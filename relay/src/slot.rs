@@ -1,0 +1,63 @@
+//! `pgevents slot`: makes, shows and drops a replication slot.
+
+mod drop;
+mod error;
+mod status;
+
+use std::io::Write;
+
+pub use error::SlotError;
+pub use status::Status;
+
+use crate::{
+    cli::SlotCommand,
+    config::SlotTarget,
+    postgres::{Slot, SlotStatus, Sql, check},
+};
+
+/// Does what was asked, and prints what there is to see to `output`.
+///
+/// # Errors
+///
+/// Why it was not done; [`SlotError::exit`] holds the exit code.
+pub async fn run(
+    command: &SlotCommand,
+    target: &SlotTarget,
+    output: &mut impl Write,
+) -> Result<(), SlotError> {
+    let sql = Sql::connect(&target.postgres).await?;
+    match command {
+        SlotCommand::Create { failover, .. } => create(&sql, &target.slot, *failover, output).await,
+        SlotCommand::Status { json, sample, .. } => {
+            let status = Status::look(&sql, &target.slot, *sample).await?;
+            match json {
+                true => writeln!(output, "{}", status.json()),
+                false => write!(output, "{status}"),
+            }
+            .map_err(SlotError::Output)?;
+            match status.slot.wal_status.as_str() {
+                "lost" => Err(SlotError::Lost(target.slot.clone())),
+                _ => Ok(()),
+            }
+        }
+        SlotCommand::Drop { yes, .. } => drop::run(&sql, &target.slot, *yes, output).await,
+    }
+}
+
+async fn create(
+    sql: &Sql<'_>,
+    name: &str,
+    failover: bool,
+    output: &mut impl Write,
+) -> Result<(), SlotError> {
+    check(sql).await?;
+    if let Some(found) = SlotStatus::of(sql, name).await? {
+        return Err(SlotError::Exists {
+            slot: name.to_owned(),
+            plugin: found.plugin,
+        });
+    }
+    let slot = Slot::create(sql, name, failover).await?;
+    let from = slot.confirmed_flush;
+    writeln!(output, "slot {name} made: it holds changes from {from} on").map_err(SlotError::Output)
+}
