@@ -16,7 +16,8 @@ pub enum Exit {
     SlotLost = 11,
     /// The slot was moved ahead or re-created, or this is another system: changes may be missing.
     SlotMoved = 12,
-    /// Plugin and relay speak different versions of the wire contract.
+    /// Plugin and relay speak different versions of the wire contract, or the plugin was built for
+    /// another major version of PostgreSQL.
     Version = 13,
     /// The broker refuses: credentials, permissions, virtual host or exchange.
     BrokerRefused = 20,

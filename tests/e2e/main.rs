@@ -10,6 +10,7 @@ mod encodings;
 mod faults;
 mod filters;
 mod identity;
+mod majors;
 mod messages;
 mod names;
 mod opt_in;

@@ -99,6 +99,11 @@ impl Refusal {
                     .to_owned(),
                 Fate::Stop(Exit::Configuration),
             ),
+            // PostgreSQL gives no code of its own to a library whose magic block is another's.
+            "XX000" if message.starts_with("incompatible library") => (
+                "install the pgevents.so that was built for this server's major version".to_owned(),
+                Fate::Stop(Exit::Version),
+            ),
             "42501" if plugin_list::is_refusal(message) => {
                 (plugin_list::remedy(), Fate::Stop(Exit::Configuration))
             }
@@ -236,6 +241,12 @@ mod tests {
             "wal_level",
         );
         check("22023", "unknown option \"x\"", stop, "options");
+        check(
+            "XX000",
+            "incompatible library \"/lib/pgevents.so\": version mismatch",
+            Fate::Stop(Exit::Version),
+            "this server's major version",
+        );
     }
 
     #[test]

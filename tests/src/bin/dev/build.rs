@@ -15,6 +15,16 @@ use crate::progress::Progress;
 ///
 /// When a build fails; its output has then been shown.
 pub fn dist(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    plugin(progress, postgres)?;
+    relay(progress)
+}
+
+/// Builds the plugin for one PostgreSQL and puts it into `target/dist`.
+///
+/// # Errors
+///
+/// When the build fails; its output has then been shown.
+pub fn plugin(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
     if !(13..=18).contains(&postgres.major) {
         bail!(
             "PostgreSQL {}: the plugin supports 13 to 18",
@@ -23,33 +33,30 @@ pub fn dist(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> 
     }
     let name = format!("build the plugin for PostgreSQL {}", postgres.version);
     progress.step(&name, plugin_cargo("build", postgres).arg("--lib"))?;
-    let release = dist::target().join("release");
-    put(
-        &release.join("libpgevents.so"),
-        &dist::plugin(postgres.major),
-    )?;
-    let mut relay = cargo("build");
-    relay.args([
-        "--release",
-        "--package",
-        "pgevents-relay",
-        "--bin",
-        "pgevents",
-    ]);
-    progress.step("build the relay", &mut relay)?;
-    put(&release.join("pgevents"), &dist::relay())?;
-    for file in [dist::plugin(postgres.major), dist::relay()] {
-        let length = fs::metadata(&file)
-            .with_context(|| format!("read {}", file.display()))?
-            .len();
-        let shown = file.strip_prefix(dist::workspace()).unwrap_or(&file);
-        println!("  {} ({} KiB)", shown.display(), length / 1024);
-    }
+    let built = dist::target().join("release/libpgevents.so");
+    ship(&built, &dist::plugin(postgres.major))
+}
+
+fn relay(progress: &Progress) -> anyhow::Result<()> {
+    let mut build = cargo("build");
+    build.args(["--release", "--package", "pgevents-relay"]);
+    progress.step("build the relay", build.args(["--bin", "pgevents"]))?;
+    ship(&dist::target().join("release/pgevents"), &dist::relay())
+}
+
+/// Puts a build result into `target/dist` and says so.
+fn ship(from: &Path, to: &Path) -> anyhow::Result<()> {
+    put(from, to)?;
+    let length = fs::metadata(to)
+        .with_context(|| format!("read {}", to.display()))?
+        .len();
+    let shown = to.strip_prefix(dist::workspace()).unwrap_or(to);
+    println!("  {} ({} KiB)", shown.display(), length / 1024);
     Ok(())
 }
 
 /// Builds the plugin with faults on purpose for the tests of what a fault leaves behind. Cargo keeps
-/// one library of that name, so this comes before [`dist()`] and never after it.
+/// one library of that name, so this comes before [`plugin()`] and never after it.
 ///
 /// # Errors
 ///

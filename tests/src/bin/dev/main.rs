@@ -44,9 +44,11 @@ enum Task {
     },
     /// Run every check of the project; the last line is `N passed, N failed`
     Test {
-        /// Only tests whose name contains this (the checks without tests are left out)
+        /// Only tests whose name contains this (the checks without tests are left out); `majors`:
+        /// the smoke on every other major version; `compose`: the stack in containers
         filter: Option<String>,
-        /// Major version of PostgreSQL to test with; its server and headers must be installed
+        /// Major version of PostgreSQL to test with; one that this Debian lacks is fetched into
+        /// target/postgres from the Debian release that has it
         #[arg(long, value_name = "N")]
         pg: Option<u32>,
     },

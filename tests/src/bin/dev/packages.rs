@@ -1,5 +1,8 @@
 //! Installs from Debian's packages what a command needs and the machine lacks.
 
+mod archive;
+mod tree;
+
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -24,8 +27,8 @@ pub enum Use {
 /// packages consult it (`invoke-rc.d`, `deb-systemd-invoke`), so no server of the system starts.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Makes sure of everything that `purpose` needs and gives the PostgreSQL to use: of that major
-/// version, or the distribution's own.
+/// Makes sure of everything that `purpose` needs and gives the PostgreSQL to use: the system's own,
+/// or that of a major version, which is another Debian release's where the system has none.
 ///
 /// # Errors
 ///
@@ -36,35 +39,42 @@ pub fn ensure(
     purpose: Use,
 ) -> anyhow::Result<Installation> {
     let mut missing = compiler_packages();
-    let found = match major {
-        Some(major) => Installation::of_major(major),
-        None => Installation::find().ok().filter(is_complete),
-    };
-    let wanted = match &found {
-        Some(installation) => installation.major,
-        None => major.map_or_else(|| distribution_major(progress), Ok)?,
-    };
-    // Server and headers come together, so that they are of one minor version.
-    if found.is_none() {
-        let server = format!("postgresql-{wanted}");
-        let headers = format!("postgresql-server-dev-{wanted}");
-        missing.push((server, "the server that tests and demo run"));
-        missing.push((
-            headers,
-            "the headers that the plugin is built with, of the same version",
-        ));
-    }
     if purpose == Use::Servers && !Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists() {
         missing.push((
             "rabbitmq-server".into(),
             "the broker that tests and demo run",
         ));
     }
-    install(progress, &missing)?;
-    match found.or_else(|| Installation::of_major(wanted)) {
-        Some(installation) => Ok(installation),
-        None => bail!("PostgreSQL {wanted} with server headers is not in /usr/lib/postgresql"),
+    let found = match major {
+        Some(major) => Installation::of_major(major),
+        None => Installation::find().ok().filter(is_complete),
+    };
+    if let Some(installation) = found {
+        install(progress, &missing)?;
+        return Ok(installation);
     }
+    let of_system = distribution_major(progress)?;
+    let wanted = major.unwrap_or(of_system);
+    if wanted != of_system && !is_available(&format!("postgresql-{wanted}"))? {
+        if !has_account()? {
+            let reason = "the account that servers run as";
+            missing.push(("postgresql-common".into(), reason));
+        }
+        install(progress, &missing)?;
+        return tree::ensure(progress, wanted);
+    }
+    // Server and headers come together, so that they are of one minor version.
+    let server = format!("postgresql-{wanted}");
+    let headers = format!("postgresql-server-dev-{wanted}");
+    missing.push((server, "the server that tests and demo run"));
+    missing.push((
+        headers,
+        "the headers that the plugin is built with, of the same version",
+    ));
+    install(progress, &missing)?;
+    Installation::of_major(wanted).with_context(|| {
+        format!("PostgreSQL {wanted} with server headers is not in /usr/lib/postgresql")
+    })
 }
 
 /// Makes sure of what is needed to build the plugin with headers that are already there.
@@ -144,6 +154,18 @@ fn is_complete(installation: &Installation) -> bool {
         .iter()
         .all(|program| installation.bindir.join(program).exists())
         && installation.include.join("postgres.h").exists()
+}
+
+/// Whether there is the account `postgres`, as which root runs servers.
+fn has_account() -> anyhow::Result<bool> {
+    let accounts = fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
+    Ok(accounts.lines().any(|line| line.starts_with("postgres:")))
+}
+
+/// Whether this system's package lists have a package.
+fn is_available(package: &str) -> anyhow::Result<bool> {
+    let output = Command::new("apt-cache").args(["show", package]).output();
+    Ok(output.context("find packages")?.status.success())
 }
 
 /// The major version that the distribution's package `postgresql` stands for.
