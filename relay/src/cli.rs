@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::secret::Secret;
+use crate::{delivery::Unroutable, secret::Secret};
 pub use slot::{SlotArgs, SlotCommand, WhichSlot};
 
 /// Moves the changes of PostgreSQL tables to RabbitMQ, one JSON event per row.
@@ -260,14 +260,6 @@ pub enum ExchangeDeclare {
     Passive,
     /// Not looked for.
     Off,
-}
-
-/// What to do with an event that no queue wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Unroutable {
-    /// Nothing later is sent until it has arrived somewhere.
-    #[default]
-    Block,
 }
 
 /// Type of the consumer's queue.

@@ -10,8 +10,9 @@ use pgevents_proto::{TableList, TableListError};
 use crate::{
     cli::{
         ConsumerArgs, ExchangeDeclare, PostgresArgs, ProducerArgs, QueueType, RabbitmqArgs,
-        SinkKind, Unroutable,
+        SinkKind,
     },
+    delivery::Policy,
     secret::Secret,
 };
 pub use url::{BrokerUrl, UrlFault};
@@ -71,12 +72,8 @@ pub struct Producer {
     pub tables: Option<TableList>,
     /// Where events go.
     pub sink: Sink,
-    /// Messages that may be unconfirmed.
-    pub window_messages: u64,
-    /// Bytes of event bodies that may be unconfirmed; one larger event goes alone.
-    pub window_bytes: u64,
-    /// Silence of the broker, while confirms are due, that counts as death.
-    pub confirm_timeout: Duration,
+    /// What is decided about delivery.
+    pub policy: Policy,
     /// Longest pause between two reports of progress.
     pub status_interval: Duration,
     /// Longest time that a clean stop may take.
@@ -101,8 +98,6 @@ pub enum Sink {
         broker: Broker,
         /// How the exchange comes to be.
         declare: ExchangeDeclare,
-        /// What to do with an event that no queue wants.
-        unroutable: Unroutable,
     },
     /// Standard output.
     Stdout,
@@ -179,7 +174,6 @@ impl Producer {
             SinkKind::Rabbitmq => Sink::Rabbitmq {
                 broker: Broker::new(&args.rabbitmq, environment)?,
                 declare: args.exchange_declare,
-                unroutable: args.unroutable,
             },
         };
         Ok(Self {
@@ -188,9 +182,12 @@ impl Producer {
             plugin_options: plugin_options(args),
             tables,
             sink,
-            window_messages: args.window.into(),
-            window_bytes: args.window_bytes.into(),
-            confirm_timeout: Duration::from_secs(args.confirm_timeout.into()),
+            policy: Policy {
+                window_messages: args.window.into(),
+                window_bytes: args.window_bytes.into(),
+                confirm_timeout: Duration::from_secs(args.confirm_timeout.into()),
+                unroutable: args.unroutable,
+            },
             status_interval: Duration::from_secs(args.status_interval.into()),
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout.into()),
         })

@@ -1,15 +1,15 @@
 //! The relay: reads frames of the output plugin from a replication slot, turns each change into a
 //! JSON event, publishes it to RabbitMQ, and acknowledges to PostgreSQL what the broker confirmed.
 //!
-//! Data goes one way: [`walsender`] → frames → JSON → [`publish`] → [`ack`] → standby status. Only
-//! [`ack::AckTracker`] decides a position that is acknowledged; [`producer`] is the one loop.
+//! Data goes one way: [`walsender`] → frames → JSON → [`publish`] → [`delivery`] → standby status. Only
+//! [`delivery::AckTracker`] decides a position that is acknowledged; [`producer`] is the one loop.
 #![forbid(unsafe_code)]
 
-pub mod ack;
 pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod consumer;
+pub mod delivery;
 pub mod exit;
 pub mod health;
 pub mod log;

@@ -4,8 +4,6 @@ mod error;
 mod pump;
 mod session;
 
-use std::collections::HashSet;
-
 use pgevents_proto::Lsn;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -15,6 +13,7 @@ pub use error::ProducerError;
 use crate::{
     backoff::Backoff,
     config::Producer,
+    delivery::Feed,
     exit::{Chain, Exit, Fate},
     health,
     publish::{PublishError, Sink},
@@ -32,10 +31,7 @@ struct Relay<'a> {
     /// Highest position that was acknowledged on the slot, or where it stood at first.
     acknowledged: Option<Lsn>,
     system: Option<System>,
-    /// Tables that the operator was told about.
-    advised: HashSet<String>,
-    /// Events that no queue wanted.
-    returned: u64,
+    feed: Feed,
 }
 
 /// Runs until a stop is requested or something only an operator can mend.
@@ -50,8 +46,7 @@ pub async fn run(config: &Producer, shutdown: &Shutdown) -> Result<(), ProducerE
         sink: None,
         acknowledged: None,
         system: None,
-        advised: HashSet::new(),
-        returned: 0,
+        feed: Feed::new(config.policy),
     };
     let mut backoff = Backoff::new();
     loop {
@@ -89,26 +84,23 @@ impl Relay<'_> {
             () = shutdown.requested() => return Ok(()),
             opened = self.open() => opened?,
         };
-        // Kept for the next session only if nothing is on its way; otherwise a confirm of this
-        // session could be taken for one of the next.
         let Some(sink) = self.sink.take() else {
             return Err(ProducerError::SinkMissing);
         };
-        let mut pump = Pump::new(self.config, opened, sink, &mut self.advised);
+        let pump = Pump::new(self.config, opened, sink, &mut self.feed);
         let working = health::working();
-        let outcome = pump.run(shutdown).await;
+        let (outcome, sink) = pump.run(shutdown).await;
         drop(working);
-        let (flush, sink) = pump.end();
-        self.acknowledged = self.acknowledged.max(Some(flush));
+        let acknowledged = self.feed.delivery.acknowledge();
+        self.acknowledged = self.acknowledged.max(Some(acknowledged));
         self.sink = sink;
         outcome
     }
 
     fn report(&mut self, failure: &ProducerError, delay: std::time::Duration) {
         let delay_ms = delay.as_millis() as u64;
-        if let ProducerError::Publish(PublishError::Returned { .. }) = failure {
-            self.returned += 1;
-            let returned = self.returned;
+        if let ProducerError::Publish(PublishError::Returned(_)) = failure {
+            let returned = self.feed.delivery.counts().returned;
             error!(
                 delay_ms,
                 returned,

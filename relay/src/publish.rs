@@ -4,41 +4,36 @@ mod error;
 mod in_flight;
 mod rabbitmq;
 mod stdout;
-mod window;
 
 pub use error::PublishError;
 pub(crate) use error::{reply_code, stdout_failure};
 pub(crate) use rabbitmq::{LONGEST_KEY, declare_exchange, short};
 pub use rabbitmq::{Publisher, connect};
 pub use stdout::Lines;
-pub use window::Window;
 
-use crate::config;
+use crate::{
+    config,
+    delivery::{Confirmed, Outgoing, Outlet},
+};
 
-/// One event on its way.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
-    /// `schema.table`, or what a logical message asks for.
-    pub routing_key: &'a str,
-    /// The same for the same event, whenever it is sent.
-    pub message_id: &'a str,
-    /// Whether the old row of an update or delete is not known in full.
-    pub partial_old: bool,
-    /// Whether the body is UTF-8; that of a logical message need not be.
-    pub utf8: bool,
-    /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
-    pub commit_time: u64,
-    /// The event.
-    pub body: &'a [u8],
+/// What has become of a message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It has arrived where it must.
+    Confirmed(Confirmed),
+    /// No queue wanted it.
+    Returned(Box<Returned>),
+    /// The broker refused it, for example because a queue is full.
+    Nacked,
 }
 
-/// An event that has arrived where it must.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Confirmed {
-    /// The number that it was published with.
-    pub number: u64,
-    /// Size of its body.
-    pub bytes: u64,
+/// A message that came back.
+#[derive(Debug)]
+pub struct Returned {
+    /// Its routing key.
+    pub routing_key: String,
+    /// The broker's words.
+    pub reply: String,
 }
 
 /// A place for events.
@@ -58,36 +53,25 @@ impl Sink {
     /// It cannot be reached, or it refuses.
     pub async fn open(config: &config::Sink) -> Result<Self, PublishError> {
         match config {
-            config::Sink::Rabbitmq {
-                broker,
-                declare,
-                unroutable,
-            } => {
-                let publisher = Publisher::open(broker, *declare, *unroutable).await?;
+            config::Sink::Rabbitmq { broker, declare } => {
+                let publisher = Publisher::open(broker, *declare).await?;
                 Ok(Self::Rabbitmq(Box::new(publisher)))
             }
             config::Sink::Stdout => Ok(Self::Stdout(Box::default())),
         }
     }
 
-    /// Hands over one event; it never waits. Numbers have to grow.
-    pub fn publish(&mut self, number: u64, event: Outgoing<'_>) {
-        match self {
-            Self::Rabbitmq(publisher) => publisher.publish(number, event),
-            Self::Stdout(lines) => lines.publish(number, event),
-        }
-    }
-
-    /// Waits until events have arrived and adds them to `arrived`; waits for ever while none is on
-    /// its way. May be given up at any time without loss.
+    /// Waits until there are outcomes and adds them; waits for ever while no message is on its way.
+    /// What came back or was refused stands before everything that a confirm of the same moment
+    /// covers. May be given up at any time without loss.
     ///
     /// # Errors
     ///
-    /// An event did not arrive. The sink is of no use then, and nothing was added.
-    pub async fn confirmed(&mut self, arrived: &mut Vec<Confirmed>) -> Result<(), PublishError> {
+    /// The sink is of no use any more, and nothing was added.
+    pub async fn outcomes(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), PublishError> {
         match self {
-            Self::Rabbitmq(publisher) => publisher.confirmed(arrived).await,
-            Self::Stdout(lines) => lines.confirmed(arrived).await,
+            Self::Rabbitmq(publisher) => publisher.outcomes(outcomes).await,
+            Self::Stdout(lines) => lines.outcomes(outcomes).await,
         }
     }
 
@@ -100,6 +84,15 @@ impl Sink {
         match self {
             Self::Rabbitmq(publisher) => publisher.check(),
             Self::Stdout(_) => Ok(Health::Blocked),
+        }
+    }
+}
+
+impl Outlet for Sink {
+    fn publish(&mut self, number: u64, event: Outgoing<'_>) {
+        match self {
+            Self::Rabbitmq(publisher) => publisher.publish(number, event),
+            Self::Stdout(lines) => lines.publish(number, event),
         }
     }
 }

@@ -3,6 +3,7 @@ use std::{io, time::Duration};
 use pgevents_proto::{DecodeError, Lsn};
 
 use crate::{
+    delivery::Failure,
     exit::{Exit, Fate},
     postgres::PostgresError,
     publish::PublishError,
@@ -51,6 +52,16 @@ pub enum ProducerError {
     /// A session was to start without a sink; a bug.
     #[error("start a session: no sink")]
     SinkMissing,
+}
+
+impl From<Failure> for ProducerError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Nacked => Self::Publish(PublishError::Nacked),
+            Failure::NoConfirm(limit) => Self::Publish(PublishError::Silent(limit)),
+            Failure::ServerSilent(silent) => Self::Silent(silent),
+        }
+    }
 }
 
 impl ProducerError {

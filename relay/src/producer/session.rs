@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use pgevents_proto::Lsn;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{ProducerError, Relay};
 use crate::{
-    config, health,
+    config,
+    delivery::resume_after,
+    health,
     postgres::{Known, PostgresError, Slot, Sql, advise, check},
     publish::Sink,
     walsender::{Reader, Session, StatusTask, System},
@@ -48,7 +49,8 @@ impl Relay<'_> {
         drop(sql);
         let mut session = Session::connect(&config.postgres).await?;
         let system = session.identify_system().await?;
-        let from = self.resume_after(system, slot.confirmed_flush);
+        let same_wal = self.system == Some(system);
+        let from = resume_after(self.acknowledged, slot.confirmed_flush, same_wal);
         self.recognise(system)?;
         let (reader, writer) = session
             .stream(&config.slot, from, &config.plugin_options)
@@ -64,7 +66,7 @@ impl Relay<'_> {
             postgres = config.postgres.address(),
             database = config.postgres.database,
             sink = %Target(&config.sink),
-            window = config.window_messages,
+            window = config.policy.window_messages,
             "streaming"
         );
         Ok(Opened {
@@ -94,15 +96,6 @@ impl Relay<'_> {
                 known = Known::InOtherHands;
             }
             sleep(SLOT_POLL).await;
-        }
-    }
-
-    /// After a crash of PostgreSQL the slot may stand before what was acknowledged. What this relay
-    /// remembers is right as long as it is the same WAL: the same system on the same timeline.
-    fn resume_after(&self, system: System, slot: Lsn) -> Lsn {
-        match self.acknowledged {
-            Some(acknowledged) if self.system == Some(system) => acknowledged.max(slot),
-            Some(_) | None => slot,
         }
     }
 

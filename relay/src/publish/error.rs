@@ -2,6 +2,7 @@ use std::{io, time::Duration};
 
 use lapin::ErrorKind;
 
+use super::Returned;
 use crate::exit::{Exit, Fate};
 
 /// Why an event did not arrive, or the sink could not be opened. After each the connection is
@@ -39,15 +40,11 @@ pub enum PublishError {
     Lost(#[source] Box<lapin::Error>),
     /// No queue wants the event; reconnect and try again until one does.
     #[error(
-        "publish with routing key {routing_key:?}: no queue of the exchange takes it ({reply}); \
-         bind a queue, nothing later is sent before"
+        "publish with routing key {:?}: no queue of the exchange takes it ({}); \
+         bind a queue, nothing later is sent before",
+        .0.routing_key, .0.reply
     )]
-    Returned {
-        /// Its routing key.
-        routing_key: String,
-        /// The broker's words.
-        reply: String,
-    },
+    Returned(Box<Returned>),
     /// The broker refused an event, for example because a queue is full; reconnect and try again.
     #[error("publish: the broker refused an event (nack), for example because a queue is full")]
     Nacked,
@@ -72,7 +69,7 @@ impl PublishError {
             Self::Unreachable { .. }
             | Self::Slow { .. }
             | Self::Lost(_)
-            | Self::Returned { .. }
+            | Self::Returned(_)
             | Self::Nacked
             | Self::Silent(_)
             | Self::Stdout(_) => Fate::Retry,

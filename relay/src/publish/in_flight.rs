@@ -7,26 +7,26 @@ use std::{
 use futures_util::{Stream, stream::FuturesUnordered};
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::{Confirmed, PublishError};
+use super::{Outcome, PublishError};
 
-/// The outcome of one message.
-pub(super) type Outcome = Result<Confirmed, PublishError>;
+/// How waiting for one message ended: with its outcome, or with the connection.
+pub(super) type Completion = Result<Outcome, PublishError>;
 
 /// Messages whose outcome is awaited, in the order in which outcomes come. The memory of finished
 /// futures is used again: each takes 1.5 kB, and there is one for every event.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     messages: FuturesUnordered<Message>,
-    spare: Vec<ReusableBoxFuture<'static, Outcome>>,
+    spare: Vec<ReusableBoxFuture<'static, Completion>>,
 }
 
 /// One message.
 #[derive(Debug)]
 enum Message {
     /// Its future has to be polled.
-    Running(Option<ReusableBoxFuture<'static, Outcome>>),
+    Running(Option<ReusableBoxFuture<'static, Completion>>),
     /// It failed before it was sent.
-    Failed(Option<Outcome>),
+    Failed(Option<Completion>),
 }
 
 impl InFlight {
@@ -37,7 +37,7 @@ impl InFlight {
 
     /// Adds a message and polls it once, which in lapin takes its delivery tag and queues its
     /// frames: the order of the calls is the order on the wire.
-    pub(super) fn push(&mut self, message: impl Future<Output = Outcome> + Send + 'static) {
+    pub(super) fn push(&mut self, message: impl Future<Output = Completion> + Send + 'static) {
         let mut future = match self.spare.pop() {
             Some(mut spare) => {
                 spare.set(message);
@@ -53,7 +53,7 @@ impl InFlight {
     }
 
     /// The next outcome; pending while there is none, and when no message is awaited.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Completion> {
         match Pin::new(&mut self.messages).poll_next(cx) {
             Poll::Ready(Some((outcome, spare))) => {
                 self.spare.extend(spare);
@@ -65,7 +65,7 @@ impl InFlight {
 }
 
 impl Future for Message {
-    type Output = (Outcome, Option<ReusableBoxFuture<'static, Outcome>>);
+    type Output = (Completion, Option<ReusableBoxFuture<'static, Completion>>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
@@ -91,9 +91,10 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
+    use crate::delivery::Confirmed;
 
-    fn outcome(number: u64) -> Outcome {
-        Ok(Confirmed { number, bytes: 1 })
+    fn outcome(number: u64) -> Completion {
+        Ok(Outcome::Confirmed(Confirmed { number, bytes: 1 }))
     }
 
     #[test]
@@ -113,7 +114,10 @@ mod tests {
         in_flight.push(ready(outcome(2)));
         let mut numbers = Vec::new();
         while let Poll::Ready(outcome) = in_flight.poll_next(&mut cx) {
-            numbers.push(outcome.expect("confirmed").number);
+            match outcome {
+                Ok(Outcome::Confirmed(confirmed)) => numbers.push(confirmed.number),
+                other => panic!("{other:?}"),
+            }
         }
         numbers.sort_unstable();
         assert_eq!(

@@ -14,10 +14,11 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::{Confirmed, Health, Outgoing, PublishError, error::reply_code, in_flight::InFlight};
+use super::{Health, Outcome, PublishError, Returned, error::reply_code, in_flight::InFlight};
 use crate::{
-    cli::{ExchangeDeclare, Unroutable},
+    cli::ExchangeDeclare,
     config::{Broker, BrokerUrl},
+    delivery::{Confirmed, Outgoing},
 };
 
 /// Longest time for the connection, its channel and the exchange, each. lapin limits only TCP.
@@ -43,8 +44,9 @@ pub struct Publisher {
     exchange: ShortString,
     properties: BasicProperties,
     in_flight: InFlight,
-    /// Confirmed events that are not handed out yet.
-    settled: Vec<Confirmed>,
+    /// Outcomes that are not handed out yet: what failed, and what was confirmed.
+    failed: Vec<Outcome>,
+    settled: Vec<Outcome>,
 }
 
 impl Publisher {
@@ -53,12 +55,7 @@ impl Publisher {
     /// # Errors
     ///
     /// The broker cannot be reached, or it refuses.
-    pub async fn open(
-        broker: &Broker,
-        declare: ExchangeDeclare,
-        unroutable: Unroutable,
-    ) -> Result<Self, PublishError> {
-        let Unroutable::Block = unroutable;
+    pub async fn open(broker: &Broker, declare: ExchangeDeclare) -> Result<Self, PublishError> {
         let (connection, channel) = connect(&broker.url, "pgevents producer").await?;
         let exchange = short(&broker.exchange);
         declare_exchange(&channel, broker, declare).await?;
@@ -75,6 +72,7 @@ impl Publisher {
             exchange,
             properties,
             in_flight: InFlight::default(),
+            failed: Vec::new(),
             settled: Vec::new(),
         })
     }
@@ -112,46 +110,46 @@ impl Publisher {
                 .await;
             drop(body);
             match written.map_err(lost)?.await.map_err(lost)? {
-                Confirmation::Ack(None) => Ok(confirmed),
-                Confirmation::Ack(Some(returned)) => Err(PublishError::Returned {
+                Confirmation::Ack(None) => Ok(Outcome::Confirmed(confirmed)),
+                Confirmation::Ack(Some(returned)) => Ok(Outcome::Returned(Box::new(Returned {
                     routing_key: returned.routing_key.to_string(),
                     reply: format!("{} {}", returned.reply_code, returned.reply_text),
-                }),
-                Confirmation::Nack(_) => Err(PublishError::Nacked),
+                }))),
+                Confirmation::Nack(_) => Ok(Outcome::Nacked),
                 Confirmation::NotRequested => Err(PublishError::NotConfirming),
             }
         });
     }
 
-    /// Waits for confirms.
+    /// Waits for outcomes.
     ///
     /// lapin hangs a returned message on whichever confirm it completes next, of this message or of
     /// another one, in no order within an acknowledgement of many. So nothing counts before
     /// everything that has been completed with or before it is known to be free of returns.
-    pub(super) async fn confirmed(
+    pub(super) async fn outcomes(
         &mut self,
-        arrived: &mut Vec<Confirmed>,
+        outcomes: &mut Vec<Outcome>,
     ) -> Result<(), PublishError> {
-        if self.in_flight.len() == 0 && self.settled.is_empty() {
+        if self.in_flight.len() == 0 && self.taken() == 0 {
             return std::future::pending().await;
         }
         poll_fn(|cx| {
             loop {
-                let known = self.settled.len();
+                let known = self.taken();
                 self.take_completed(cx)?;
-                if self.settled.len() == known {
+                if self.taken() == known {
                     break;
                 }
                 self.finish_acknowledgement();
             }
-            if self.settled.is_empty() {
-                Poll::Pending
-            } else {
-                Poll::Ready(Ok(()))
+            match self.taken() {
+                0 => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
             }
         })
         .await?;
-        arrived.append(&mut self.settled);
+        outcomes.append(&mut self.failed);
+        outcomes.append(&mut self.settled);
         Ok(())
     }
 
@@ -170,9 +168,17 @@ impl Publisher {
         })
     }
 
+    /// Outcomes that are not handed out yet.
+    fn taken(&self) -> usize {
+        self.failed.len() + self.settled.len()
+    }
+
     fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), PublishError> {
         while let Poll::Ready(outcome) = self.in_flight.poll_next(cx) {
-            self.settled.push(outcome?);
+            match outcome? {
+                confirmed @ Outcome::Confirmed(_) => self.settled.push(confirmed),
+                failed @ (Outcome::Returned(_) | Outcome::Nacked) => self.failed.push(failed),
+            }
         }
         Ok(())
     }

@@ -2,7 +2,8 @@ use std::io;
 
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
 
-use super::{Confirmed, Outgoing, PublishError, stdout_failure};
+use super::{Outcome, PublishError, stdout_failure};
+use crate::delivery::{Confirmed, Outgoing};
 
 /// Events as lines of standard output. An event has arrived when its line is written and flushed.
 #[derive(Debug)]
@@ -11,7 +12,7 @@ pub struct Lines {
     lines: Vec<u8>,
     /// Bytes of `lines` that are written, not necessarily flushed.
     written: usize,
-    pending: Vec<Confirmed>,
+    pending: Vec<Outcome>,
 }
 
 impl Lines {
@@ -28,15 +29,15 @@ impl Lines {
     pub(super) fn publish(&mut self, number: u64, event: Outgoing<'_>) {
         self.lines.extend_from_slice(event.body);
         self.lines.push(b'\n');
-        self.pending.push(Confirmed {
+        self.pending.push(Outcome::Confirmed(Confirmed {
             number,
             bytes: event.body.len() as u64,
-        });
+        }));
     }
 
-    pub(super) async fn confirmed(
+    pub(super) async fn outcomes(
         &mut self,
-        arrived: &mut Vec<Confirmed>,
+        outcomes: &mut Vec<Outcome>,
     ) -> Result<(), PublishError> {
         if self.pending.is_empty() {
             return std::future::pending().await;
@@ -51,7 +52,7 @@ impl Lines {
         self.stdout.flush().await.map_err(stdout_failure)?;
         self.lines.clear();
         self.written = 0;
-        arrived.append(&mut self.pending);
+        outcomes.append(&mut self.pending);
         Ok(())
     }
 }

@@ -1,0 +1,210 @@
+//! The core: what goes to the sink, what may be acknowledged to PostgreSQL, and when to give up.
+//!
+//! Pure: no clock, no I/O, no tasks. Whoever owns a [`Delivery`] tells it what has happened and does
+//! what it answers; the time comes from outside. So a simulation drives the very code that runs.
+
+mod ack;
+mod counts;
+mod feed;
+mod patience;
+mod policy;
+mod resume;
+mod window;
+
+use std::time::Duration;
+
+use pgevents_proto::Lsn;
+
+pub use ack::AckTracker;
+pub use counts::Counts;
+pub use feed::{Feed, Outgoing, Outlet};
+use patience::Patience;
+pub use policy::{Policy, Unroutable};
+pub use resume::resume_after;
+pub use window::Window;
+
+/// A message that has arrived where it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The number that it was published with.
+    pub number: u64,
+    /// Size of its body.
+    pub bytes: u64,
+}
+
+/// What may be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Take the next event of the stream.
+    Read,
+    /// Wait for outcomes of what is on its way: the window is full, or a stop waits for the last.
+    Wait,
+    /// End the stream: a stop was requested and everything sent is acknowledged.
+    Finish,
+}
+
+/// Why a session has to end. What was not acknowledged is read again from the slot by the next one:
+/// sending a single message again would break the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The sink refused a message.
+    Nacked,
+    /// Confirms are due and none came for so long.
+    NoConfirm(Duration),
+    /// Nothing came from PostgreSQL for so long.
+    ServerSilent(Duration),
+}
+
+/// The state of one relay, over all of its sessions.
+#[derive(Debug)]
+pub struct Delivery {
+    policy: Policy,
+    ack: AckTracker,
+    window: Window,
+    patience: Patience,
+    stopping: bool,
+    counts: Counts,
+}
+
+impl Delivery {
+    /// Before the first session.
+    pub fn new(policy: Policy) -> Self {
+        let window = Window::new(policy.window_messages, policy.window_bytes);
+        Self {
+            policy,
+            ack: AckTracker::new(),
+            window,
+            patience: Patience::default(),
+            stopping: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// A session starts: numbers count from 0 again, and nothing is on its way. `now` is the time
+    /// since any fixed moment, here and in [`Delivery::tick`].
+    pub fn start(&mut self, now: Duration) {
+        self.ack = AckTracker::new();
+        self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
+        self.patience = Patience::since(now);
+        self.counts.sessions += 1;
+    }
+
+    /// A stop is requested: the open transaction is the last.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// What may be done now.
+    pub fn next(&self) -> Next {
+        if self.stopping && !self.ack.is_open() {
+            return match self.ack.in_flight() {
+                0 => Next::Finish,
+                _ => Next::Wait,
+            };
+        }
+        match self.window.has_room() {
+            true => Next::Read,
+            false => Next::Wait,
+        }
+    }
+
+    /// A transaction begins.
+    pub fn begin(&mut self) {
+        self.ack.begin();
+    }
+
+    /// A message with a body of so many bytes goes to the sink, with the number returned.
+    pub fn publish(&mut self, bytes: u64) -> u64 {
+        if self.window.is_empty() {
+            self.patience.sink_moves();
+        }
+        self.window.add(bytes);
+        self.counts.published += 1;
+        self.counts.published_bytes += bytes;
+        self.ack.published()
+    }
+
+    /// The open transaction is complete; `end_lsn` is the position after its commit record.
+    pub fn commit(&mut self, end_lsn: Lsn) {
+        self.counts.transactions += 1;
+        self.ack.commit(end_lsn);
+    }
+
+    /// The server says that it has sent everything before `wal_end`.
+    pub fn keepalive(&mut self, wal_end: Lsn) {
+        self.ack.keepalive(wal_end);
+    }
+
+    /// Something came from the server.
+    pub fn heard(&mut self) {
+        self.patience.server_speaks();
+    }
+
+    /// A message has arrived.
+    pub fn confirmed(&mut self, Confirmed { number, bytes }: Confirmed) {
+        self.patience.sink_moves();
+        self.window.remove(bytes);
+        self.counts.confirmed += 1;
+        self.ack.confirm(number);
+    }
+
+    /// No queue wanted a message. Returns what to do about it; `Block`: the session has to end.
+    pub fn returned(&mut self) -> Unroutable {
+        self.counts.returned += 1;
+        self.policy.unroutable
+    }
+
+    /// The sink refused a message.
+    ///
+    /// # Errors
+    ///
+    /// Always: the session has to end.
+    pub fn nacked(&mut self) -> Result<(), Failure> {
+        self.counts.nacked += 1;
+        Err(Failure::Nacked)
+    }
+
+    /// Whether the sink says that it takes nothing for now, so that its silence means nothing.
+    pub fn blocked(&mut self, blocked: bool) {
+        self.patience.sink_blocked(blocked);
+    }
+
+    /// Time passes; about once a second. Returns whether the server should be asked for a sign of
+    /// life.
+    ///
+    /// # Errors
+    ///
+    /// Somebody has been silent for too long, and the session has to end.
+    pub fn tick(&mut self, now: Duration) -> Result<bool, Failure> {
+        let due = !self.window.is_empty();
+        self.patience
+            .sink_silence(now, due, self.policy.confirm_timeout)?;
+        // Nobody listens to the server while events have to wait.
+        self.patience.server_silence(now, self.next() == Next::Read)
+    }
+
+    /// The position that may be acknowledged now; 0/0: none yet in this session. It never goes back.
+    pub fn acknowledge(&self) -> Lsn {
+        self.ack.flush()
+    }
+
+    /// Messages without a confirmation, and those confirmed out of turn behind them.
+    pub fn in_flight(&self) -> u64 {
+        self.ack.in_flight()
+    }
+
+    /// Whether the window has room for one more message.
+    pub fn has_room(&self) -> bool {
+        self.window.has_room()
+    }
+
+    /// Whether nothing is on its way to the sink.
+    pub fn is_idle(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// What has happened so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}

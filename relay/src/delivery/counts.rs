@@ -1,0 +1,19 @@
+/// What has happened since the relay was started. Plain numbers: whoever shows them copies them now
+/// and then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions that were started; all but the first are reconnections.
+    pub sessions: u64,
+    /// Transactions that were read to their end.
+    pub transactions: u64,
+    /// Messages that went to the sink, repeated ones included.
+    pub published: u64,
+    /// Bytes of their bodies.
+    pub published_bytes: u64,
+    /// Messages that the sink has taken responsibility for.
+    pub confirmed: u64,
+    /// Messages that no queue wanted.
+    pub returned: u64,
+    /// Messages that the sink refused.
+    pub nacked: u64,
+}

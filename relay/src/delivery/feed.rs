@@ -1,0 +1,179 @@
+use std::collections::HashSet;
+
+use pgevents_proto::{
+    Action, Change, Event, EventJson, EventKeyPrefix, Message, PG_EPOCH_UNIX_MICROS, Relation,
+    ReplicaIdentity,
+};
+use tracing::{debug, warn};
+
+use super::{Delivery, Policy};
+use crate::{postgres::quote_identifier, publish::LONGEST_KEY};
+
+/// Prefix of logical messages that are events; the rest of it is the routing key.
+const MESSAGE_PREFIX: &str = "pgevents:";
+
+/// One event on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// `schema.table`, or what a logical message asks for.
+    pub routing_key: &'a str,
+    /// The same for the same event, whenever it is sent.
+    pub message_id: &'a str,
+    /// Whether the old row of an update or delete is not known in full.
+    pub partial_old: bool,
+    /// Whether the body is UTF-8; that of a logical message need not be.
+    pub utf8: bool,
+    /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
+    pub commit_time: u64,
+    /// The event.
+    pub body: &'a [u8],
+}
+
+/// Takes messages in order; it never waits.
+pub trait Outlet {
+    /// Takes one message. Numbers grow from message to message.
+    fn publish(&mut self, number: u64, event: Outgoing<'_>);
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+enum Body<'a> {
+    /// The JSON that stands in `Feed::body`.
+    Event { partial_old: bool },
+    /// The content of a logical message.
+    Message(&'a [u8]),
+}
+
+/// The way from a decoded event to a numbered message.
+#[derive(Debug)]
+pub struct Feed {
+    /// What becomes of the messages.
+    pub delivery: Delivery,
+    /// Tables that the operator was told about.
+    advised: HashSet<String>,
+    system_id: u64,
+    key: EventKeyPrefix,
+    /// Seconds since 1970.
+    commit_time: u64,
+    json: EventJson,
+    body: Vec<u8>,
+    message_id: String,
+}
+
+impl Feed {
+    /// Before the first session.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            delivery: Delivery::new(policy),
+            advised: HashSet::new(),
+            system_id: 0,
+            key: EventKeyPrefix::default(),
+            commit_time: 0,
+            json: EventJson::new(),
+            body: Vec::new(),
+            message_id: String::new(),
+        }
+    }
+
+    /// A session with this system starts; `now` as for [`Delivery::start`].
+    pub fn start(&mut self, system_id: u64, now: std::time::Duration) {
+        self.system_id = system_id;
+        self.delivery.start(now);
+    }
+
+    /// Takes one event of the stream; what it has to say goes to `outlet`.
+    pub fn event(&mut self, event: Event<'_>, outlet: &mut impl Outlet) {
+        match event {
+            Event::Hello(hello) => debug!(
+                plugin = hello.plugin_version,
+                server = hello.server_version_num,
+                encoding = hello.database_encoding,
+                options = hello.options.join(" "),
+                "plugin says hello"
+            ),
+            Event::Relation(relation) => self.advise(relation, relation.routing_key()),
+            Event::Begin(begin) => {
+                self.delivery.begin();
+                self.key
+                    .reset(self.system_id, begin.end_lsn, begin.commit_time);
+                let micros = begin.commit_time.saturating_add(PG_EPOCH_UNIX_MICROS);
+                self.commit_time = u64::try_from(micros / 1_000_000).unwrap_or(0);
+            }
+            Event::Change(change) => self.change(&change, outlet),
+            Event::Message(message) => self.message(&message, outlet),
+            Event::Commit(commit) => self.delivery.commit(commit.end_lsn),
+        }
+    }
+
+    fn change(&mut self, change: &Change<'_>, outlet: &mut impl Outlet) {
+        self.body.clear();
+        self.json.write(change, &mut self.body);
+        self.message_id.clear();
+        self.key.write(change.index, &mut self.message_id);
+        let partial_old = match change.action {
+            Action::Update | Action::Delete => !change.old_complete,
+            Action::Insert | Action::Truncate | Action::Message => false,
+        };
+        let body = Body::Event { partial_old };
+        self.publish(change.relation.routing_key(), body, outlet);
+    }
+
+    fn message(&mut self, message: &Message<'_>, outlet: &mut impl Outlet) {
+        let Some(routing_key) = message.prefix.strip_prefix(MESSAGE_PREFIX) else {
+            return;
+        };
+        self.message_id.clear();
+        match message.index {
+            Some(index) => self.key.write(index, &mut self.message_id),
+            // Outside any transaction: its own position names it, and no commit ends there.
+            None => {
+                EventKeyPrefix::new(self.system_id, message.lsn, 0).write(0, &mut self.message_id)
+            }
+        }
+        if routing_key.len() > LONGEST_KEY && self.advised.insert(MESSAGE_PREFIX.to_owned()) {
+            let bytes = routing_key.len();
+            warn!(
+                bytes,
+                "routing key of a logical message is longer than 255 bytes, the most that AMQP carries: \
+                 it is cut"
+            );
+        }
+        self.publish(routing_key, Body::Message(message.content), outlet);
+    }
+
+    fn publish(&mut self, routing_key: &str, body: Body<'_>, outlet: &mut impl Outlet) {
+        let (body, utf8, partial_old) = match body {
+            Body::Event { partial_old } => (self.body.as_slice(), true, partial_old),
+            Body::Message(content) => (content, std::str::from_utf8(content).is_ok(), false),
+        };
+        let number = self.delivery.publish(body.len() as u64);
+        let (message_id, commit_time) = (&self.message_id, self.commit_time);
+        let event = Outgoing {
+            routing_key,
+            message_id,
+            partial_old,
+            utf8,
+            commit_time,
+            body,
+        };
+        outlet.publish(number, event);
+    }
+
+    /// Says once for each table what its events lack without the old row.
+    fn advise(&mut self, relation: &Relation, name: &str) {
+        match relation.replica_identity {
+            ReplicaIdentity::Full => {}
+            ReplicaIdentity::Key | ReplicaIdentity::Nothing => {
+                if self.advised.insert(name.to_owned()) {
+                    warn!(
+                        table = name,
+                        "updates and deletes come without the whole old row; for all of old and diff, run: ALTER TABLE {}.{} \
+                         REPLICA IDENTITY FULL;",
+                        quote_identifier(&relation.schema),
+                        quote_identifier(&relation.name)
+                    );
+                }
+            }
+        }
+    }
+}
