@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use pgevents_proto::{EventKeyPrefix, Lsn};
-use pgevents_relay::ack::AckTracker;
 use pgevents_relay::cli::{Cli, Command};
 use pgevents_relay::config;
-use pgevents_relay::publish::{Confirmed, Outgoing, Sink, Window};
+use pgevents_relay::delivery::{Delivery, Outgoing, Outlet};
+use pgevents_relay::publish::{Outcome, Sink};
 use pgevents_relay::walsender::{Message, Session, StatusTask};
 
 use self::event::{Line, commit_seconds, write_event};
@@ -28,8 +28,7 @@ const OPTIONS: [(&str, &str); 3] = [
 /// The running alternative, behind the stream.
 struct Forwarder {
     sink: Sink,
-    ack: AckTracker,
-    window: Window,
+    delivery: Delivery,
     key: EventKeyPrefix,
     index: u64,
     commit_time: u64,
@@ -37,7 +36,7 @@ struct Forwarder {
     routing_keys: HashMap<(String, String), String>,
     body: Vec<u8>,
     message_id: String,
-    arrived: Vec<Confirmed>,
+    outcomes: Vec<Outcome>,
 }
 
 /// Runs until it is killed or something fails.
@@ -69,8 +68,7 @@ async fn forward(config: &config::Producer) -> anyhow::Result<()> {
     eprintln!("streaming");
     let mut forwarder = Forwarder {
         sink,
-        ack: AckTracker::new(),
-        window: Window::new(config.window_messages, config.window_bytes),
+        delivery: Delivery::new(config.policy),
         key: EventKeyPrefix::default(),
         index: 0,
         commit_time: 0,
@@ -78,21 +76,21 @@ async fn forward(config: &config::Producer) -> anyhow::Result<()> {
         routing_keys: HashMap::new(),
         body: Vec::new(),
         message_id: String::new(),
-        arrived: Vec::new(),
+        outcomes: Vec::new(),
     };
     loop {
         while let Some(message) = reader.message()? {
             match message {
                 Message::XLogData(line) => {
                     forwarder.line(&line, system.id)?;
-                    while !forwarder.window.has_room() {
-                        forwarder.sink.confirmed(&mut forwarder.arrived).await?;
-                        forwarder.settle();
-                        status.flushed(forwarder.ack.flush());
+                    while !forwarder.delivery.has_room() {
+                        forwarder.sink.outcomes(&mut forwarder.outcomes).await?;
+                        forwarder.settle()?;
+                        status.flushed(forwarder.delivery.acknowledge());
                     }
                 }
                 Message::Keepalive { wal_end, reply } => {
-                    forwarder.ack.keepalive(wal_end);
+                    forwarder.delivery.keepalive(wal_end);
                     if reply {
                         status.reply();
                     }
@@ -100,12 +98,12 @@ async fn forward(config: &config::Producer) -> anyhow::Result<()> {
                 Message::Done => bail!("the server ended the stream"),
             }
         }
-        status.flushed(forwarder.ack.flush());
+        status.flushed(forwarder.delivery.acknowledge());
         tokio::select! {
             biased;
-            confirmed = forwarder.sink.confirmed(&mut forwarder.arrived) => {
+            confirmed = forwarder.sink.outcomes(&mut forwarder.outcomes) => {
                 confirmed?;
-                forwarder.settle();
+                forwarder.settle()?;
             }
             filled = reader.fill() => filled?,
         }
@@ -126,9 +124,9 @@ impl Forwarder {
                 self.index = 0;
                 let micros = i64::try_from(self.commit_time)? * 1_000_000;
                 self.key.reset(system_id, self.end_lsn, micros);
-                self.ack.begin();
+                self.delivery.begin();
             }
-            "C" => self.ack.commit(self.end_lsn),
+            "C" => self.delivery.commit(self.end_lsn),
             "I" | "U" | "D" => self.change(&line)?,
             action => bail!("unexpected action {action:?}"),
         }
@@ -148,7 +146,7 @@ impl Forwarder {
         self.message_id.clear();
         self.key.write(self.index, &mut self.message_id);
         self.index += 1;
-        self.window.add(self.body.len() as u64);
+        let number = self.delivery.publish(self.body.len() as u64);
         let event = Outgoing {
             routing_key,
             message_id: &self.message_id,
@@ -158,14 +156,17 @@ impl Forwarder {
             utf8: true,
             body: &self.body,
         };
-        self.sink.publish(self.ack.published(), event);
+        self.sink.publish(number, event);
         Ok(())
     }
 
-    fn settle(&mut self) {
-        for Confirmed { number, bytes } in self.arrived.drain(..) {
-            self.window.remove(bytes);
-            self.ack.confirm(number);
+    fn settle(&mut self) -> anyhow::Result<()> {
+        for outcome in self.outcomes.drain(..) {
+            let Outcome::Confirmed(confirmed) = outcome else {
+                bail!("a message was not confirmed");
+            };
+            self.delivery.confirmed(confirmed);
         }
+        Ok(())
     }
 }
