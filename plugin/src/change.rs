@@ -9,8 +9,12 @@ use crate::{
     dictionary::Entry,
     ffi::{DeformedRow, Encoding, RowAction, RowChange, Table},
     options::MAX_ROW_BYTES,
-    value::{self, ValueError},
+    value::{self, Room, ValueError},
 };
+
+/// Most bytes that both rows of a change take in a frame. With what stands before them the frame
+/// stays below the 1 GiB that one message of PostgreSQL's protocol may have.
+const MAX_CHANGE_BYTES: usize = 960 * 1024 * 1024;
 
 /// Bytes of a bitmap that holds any row.
 const BITMAP_BYTES: usize = MAX_COLUMNS.div_ceil(8);
@@ -50,8 +54,13 @@ pub enum Written {
 struct Bitmaps {
     columns: [u8; BITMAP_BYTES],
     nulls: [u8; BITMAP_BYTES],
-    omitted: Vec<(usize, OmittedReason, u64)>,
+    omitted: Vec<Omitted>,
+    /// Values that turned out to be none that travel while the row was written.
+    failed: Vec<Omitted>,
 }
+
+/// Position of a column, why its value does not travel, and the size of it.
+type Omitted = (usize, OmittedReason, u64);
 
 /// Which columns of a row are candidates.
 #[derive(Clone, Copy)]
@@ -70,6 +79,7 @@ impl ChangeWriter {
                 columns: [0; BITMAP_BYTES],
                 nulls: [0; BITMAP_BYTES],
                 omitted: Vec::new(),
+                failed: Vec::new(),
             },
             encoding,
             max_value_bytes,
@@ -121,6 +131,10 @@ impl ChangeWriter {
                 if !differs && skip_noop {
                     return Ok(Written::Noop);
                 }
+                if !full && old.is_some() && new.has_external() {
+                    self.fill_key(entry);
+                }
+                let start = frame.len();
                 let open = frame.open_change(skipped(), Action::Update, entry.relation.id)?;
                 let external = new.has_external() || old.is_some_and(|old| old.has_external());
                 self.write_new(entry, external, new.len(), frame)?;
@@ -133,7 +147,8 @@ impl ChangeWriter {
                     let length = carried.len().min(entry.columns.len().div_ceil(8));
                     let columns = Carried::These(&carried[..length]);
                     let width = old.len();
-                    self.write_old(&mut entry.columns, columns, width, frame)?;
+                    let end = start + MAX_CHANGE_BYTES;
+                    self.write_old(&mut entry.columns, columns, width, end, frame)?;
                     if full {
                         frame.old_complete()?;
                     }
@@ -150,7 +165,8 @@ impl ChangeWriter {
                     } else {
                         Carried::These(&entry.identity)
                     };
-                    self.write_old(&mut entry.columns, columns, old.len(), frame)?;
+                    let end = frame.len() + MAX_ROW_BYTES;
+                    self.write_old(&mut entry.columns, columns, old.len(), end, frame)?;
                     if full {
                         frame.old_complete()?;
                     }
@@ -187,6 +203,22 @@ impl ChangeWriter {
         differs
     }
 
+    /// Takes over a large key that did not change: the server logs it with the old key, as the new
+    /// row has only the pointer to it.
+    #[cold]
+    fn fill_key(&mut self, entry: &Entry) {
+        for (position, column) in entry.columns.iter().enumerate() {
+            let at = column.attribute;
+            if entry.identity[position / 8] & 1 << (position % 8) != 0
+                && !self.new.nulls[at]
+                && !self.old.nulls[at]
+                && value::is_unchanged_toast(column, self.new.values[at])
+            {
+                self.new.values[at] = self.old.values[at];
+            }
+        }
+    }
+
     #[inline]
     fn write_new(
         &mut self,
@@ -198,7 +230,10 @@ impl ChangeWriter {
         let limits = Limits {
             external,
             width,
-            value: self.max_value_bytes,
+            room: Room {
+                value: self.max_value_bytes,
+                frame: frame.len() + MAX_ROW_BYTES,
+            },
         };
         let source = Source {
             row: &self.new,
@@ -221,12 +256,16 @@ impl ChangeWriter {
         columns: &mut [Column],
         carried: Carried<'_>,
         width: usize,
+        end: usize,
         frame: &mut FrameEncoder,
     ) -> Result<(), OutOfMemory> {
         let limits = Limits {
             external: false,
             width,
-            value: self.max_value_bytes,
+            room: Room {
+                value: self.max_value_bytes,
+                frame: end.min(frame.len() + MAX_ROW_BYTES),
+            },
         };
         let source = Source {
             row: &self.old,
@@ -250,8 +289,7 @@ struct Limits {
     external: bool,
     /// Bytes of the tuple.
     width: usize,
-    /// The most bytes of one value.
-    value: usize,
+    room: Room,
 }
 
 impl Limits {
@@ -259,12 +297,12 @@ impl Limits {
     /// 300 to 1, so what stands in the tuple itself cannot be much larger than the tuple.
     #[inline]
     fn may_be_passed(self) -> bool {
-        self.external || self.width.saturating_mul(300) > self.value
+        self.external || self.width.saturating_mul(300) > self.room.value
     }
 }
 
-/// Writes one row, again with a marker in place of each value that turns out to be unreadable or
-/// too large.
+/// Writes one row, and again with markers in place of values that turn out to be unreadable or too
+/// large: marks come before values.
 #[inline]
 fn write_row(
     source: Source<'_>,
@@ -275,24 +313,19 @@ fn write_row(
     new: bool,
 ) -> Result<(), OutOfMemory> {
     bitmaps.omitted.clear();
+    bitmaps.failed.clear();
     if source.limits.may_be_passed() {
         omit_large(source, columns, carried, bitmaps);
     }
     loop {
         let start = frame.len();
-        let Err((column, error)) = try_row(source, columns, carried, bitmaps, frame, new) else {
+        try_row(source, columns, carried, bitmaps, frame, new)?;
+        if bitmaps.failed.is_empty() {
             return Ok(());
-        };
-        match error {
-            ValueError::OutOfMemory => return Err(OutOfMemory),
-            ValueError::Omitted(reason, size) => {
-                frame.truncate(start);
-                let at = bitmaps
-                    .omitted
-                    .partition_point(|omitted| omitted.0 < column);
-                bitmaps.omitted.insert(at, (column, reason, size));
-            }
         }
+        frame.truncate(start);
+        bitmaps.omitted.append(&mut bitmaps.failed);
+        bitmaps.omitted.sort_unstable_by_key(|omitted| omitted.0);
     }
 }
 
@@ -306,7 +339,7 @@ fn omit_large(source: Source<'_>, columns: &[Column], carried: Carried<'_>, bitm
             continue;
         }
         let size = value::raw_size(column, source.row.values[at]);
-        if size > source.limits.value || row_bytes + size > MAX_ROW_BYTES {
+        if size > source.limits.room.value || row_bytes + size > MAX_ROW_BYTES {
             bitmaps
                 .omitted
                 .push((position, OmittedReason::TooLarge, size as u64));
@@ -324,7 +357,7 @@ fn carries(carried: Carried<'_>, position: usize) -> bool {
     }
 }
 
-/// Writes one row, or says which column could not be written and why.
+/// Writes one row but for the values that cannot travel, which it notes.
 #[inline]
 fn try_row(
     source: Source<'_>,
@@ -333,18 +366,16 @@ fn try_row(
     bitmaps: &mut Bitmaps,
     frame: &mut FrameEncoder,
     new: bool,
-) -> Result<(), (usize, ValueError)> {
-    let memory = |OutOfMemory: OutOfMemory| (0, ValueError::OutOfMemory);
+) -> Result<(), OutOfMemory> {
     let marks = bitmaps.fill(source, columns, carried);
     let open = if new {
         frame.open_new(marks)
     } else {
         frame.open_old(marks)
-    }
-    .map_err(memory)?;
+    }?;
     let partial = marks.columns.is_some();
     for (position, reason, size) in &bitmaps.omitted {
-        frame.omitted(*position, *reason, *size).map_err(memory)?;
+        frame.omitted(*position, *reason, *size)?;
     }
     let mut omitted = bitmaps.omitted.iter().map(|omitted| omitted.0).peekable();
     for (position, column) in columns.iter_mut().enumerate() {
@@ -356,11 +387,14 @@ fn try_row(
         if omitted.next_if_eq(&position).is_some() {
             continue;
         }
-        let datum = source.row.values[at];
-        value::write(column, datum, source.encoding, source.limits.value, frame)
-            .map_err(|error| (position, error))?;
+        let (datum, room) = (source.row.values[at], source.limits.room);
+        match value::write(column, datum, source.encoding, room, frame) {
+            Ok(()) => {}
+            Err(ValueError::Omitted(reason, size)) => bitmaps.failed.push((position, reason, size)),
+            Err(ValueError::OutOfMemory) => return Err(OutOfMemory),
+        }
     }
-    frame.finish_row(open).map_err(memory)
+    frame.finish_row(open)
 }
 
 impl Bitmaps {

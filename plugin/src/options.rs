@@ -2,6 +2,8 @@
 
 use pgevents_proto::{ColumnList, TableList, TableListError};
 
+use crate::ffi::{GivenOption, client_encoding};
+
 /// Largest row that is written, in bytes; values that would pass it are kept back. Far below the
 /// 1 GiB that one message of PostgreSQL's protocol may have.
 pub const MAX_ROW_BYTES: usize = 512 * 1024 * 1024;
@@ -56,6 +58,15 @@ pub enum OptionError {
     /// The same option twice: nobody can know which was meant.
     #[error("option \"{0}\" is given twice")]
     Twice(String),
+    /// A value in UTF-8 from a session that says it speaks another encoding: no name would match it,
+    /// and nobody would know why.
+    #[error(
+        "option \"{name}\" was sent as UTF-8, but client_encoding of this session is {client_encoding}"
+    )]
+    Misread {
+        name: String,
+        client_encoding: String,
+    },
     /// A list of tables or columns that is none.
     #[error("option \"{name}\": {source}")]
     Names {
@@ -74,16 +85,33 @@ pub enum OptionError {
 impl OptionError {
     /// What to do about it.
     pub fn hint(&self) -> String {
-        format!("Known options: {KNOWN}.")
+        match self {
+            Self::Misread { .. } => {
+                "Set client_encoding to UTF8 (PGCLIENTENCODING=UTF8 for PostgreSQL's own programs)."
+                    .to_owned()
+            }
+            _ => format!("Known options: {KNOWN}."),
+        }
     }
 }
 
 impl Options {
     /// Reads the options in the order given.
-    pub fn parse(given: Vec<(String, Option<String>)>) -> Result<Self, OptionError> {
+    pub fn parse(given: Vec<GivenOption>) -> Result<Self, OptionError> {
         let mut options = Self::default();
         let mut seen: Vec<String> = Vec::new();
-        for (name, value) in given {
+        for option in given {
+            let GivenOption {
+                name,
+                value,
+                misread,
+            } = option;
+            if misread {
+                return Err(OptionError::Misread {
+                    name,
+                    client_encoding: client_encoding(),
+                });
+            }
             if seen.contains(&name) {
                 return Err(OptionError::Twice(name));
             }

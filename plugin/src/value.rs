@@ -80,17 +80,36 @@ unsafe fn same_varlena(a: Datum, b: Datum) -> bool {
         (Varlena::Packed { raw_size: a }, Varlena::Packed { raw_size: b }) if a != b => false,
         // A failed unpacking (broken compression) counts as a change.
         // SAFETY: by contract.
-        _ => ffi::unless_error(|| unsafe { ffi::payload(a) == ffi::payload(b) }).unwrap_or(false),
+        _ => ffi::unless_error(|| unsafe { ffi::same_payload(a, b) }).unwrap_or(false),
     }
 }
 
-/// Writes a value that is not NULL and in the WAL. `limit` is the most bytes that it may take.
+/// What a value may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// The most bytes of the value.
+    pub value: usize,
+    /// Length of the frame that it may not pass.
+    pub frame: usize,
+}
+
+impl Room {
+    #[inline]
+    fn fits(self, bytes: usize, frame: &FrameEncoder) -> Result<(), ValueError> {
+        if bytes <= self.value && frame.len() + bytes <= self.frame {
+            return Ok(());
+        }
+        Err(ValueError::Omitted(OmittedReason::TooLarge, bytes as u64))
+    }
+}
+
+/// Writes a value that is not NULL and in the WAL.
 #[inline]
 pub fn write(
     column: &mut Column,
     datum: Datum,
     encoding: Encoding,
-    limit: usize,
+    room: Room,
     frame: &mut FrameEncoder,
 ) -> Result<(), ValueError> {
     let bits = datum.value();
@@ -109,9 +128,10 @@ pub fn write(
             // SAFETY: a varlena of a live tuple.
             match unsafe { ffi::varlena(datum) } {
                 Varlena::Plain(bytes) if !text || encoding == Encoding::AsIs => {
+                    room.fits(bytes.len(), frame)?;
                     frame.value_bytes(bytes)?;
                 }
-                _ => write_converted(datum, text && encoding == Encoding::Converted, limit, frame)?,
+                _ => write_converted(datum, text && encoding == Encoding::Converted, room, frame)?,
             }
         }
         Form::Numeric(text) => {
@@ -129,12 +149,12 @@ pub fn write(
                 // SAFETY: it was looked up for the type of this column, and returns a C string.
                 unsafe { ffi::c_string(function.call(datum)) }
             });
-            write_output(output, encoding, limit, frame)?;
+            write_output(output, encoding, room, frame)?;
         }
         Form::Json(function) => {
             // SAFETY: likewise; it returns a text.
             let output = ffi::unless_error(|| unsafe { ffi::payload(function.call(datum)) });
-            write_output(output.flatten(), encoding, limit, frame)?;
+            write_output(output.flatten(), encoding, room, frame)?;
         }
     }
     Ok(())
@@ -144,7 +164,7 @@ pub fn write(
 fn write_converted(
     datum: Datum,
     convert: bool,
-    limit: usize,
+    room: Room,
     frame: &mut FrameEncoder,
 ) -> Result<(), ValueError> {
     // SAFETY: a varlena of a live tuple; what is unpacked lives in the row's memory.
@@ -154,14 +174,14 @@ fn write_converted(
     } else {
         Encoding::AsIs
     };
-    write_output(payload, encoding, limit, frame)
+    write_output(payload, encoding, room, frame)
 }
 
 #[inline]
 fn write_output(
     output: Option<&[u8]>,
     encoding: Encoding,
-    limit: usize,
+    room: Room,
     frame: &mut FrameEncoder,
 ) -> Result<(), ValueError> {
     let unreadable = ValueError::Omitted(OmittedReason::Unreadable, 0);
@@ -173,11 +193,6 @@ fn write_output(
         // SAFETY: the result lives in the row's memory.
         text = ffi::unless_error(|| unsafe { ffi::to_utf8(text) }).ok_or(unreadable)?;
     }
-    if text.len() > limit {
-        return Err(ValueError::Omitted(
-            OmittedReason::TooLarge,
-            text.len() as u64,
-        ));
-    }
+    room.fits(text.len(), frame)?;
     Ok(frame.value_bytes(text)?)
 }

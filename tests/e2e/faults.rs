@@ -1,6 +1,5 @@
 //! A fault inside of the plugin ends one session at most: not the server, and never the slot.
 
-use std::process::Command;
 use std::time::SystemTime;
 
 use pgevents_tests::dist;
@@ -108,13 +107,10 @@ async fn a_walsender_with_a_fault_ends_with_an_error_and_the_server_stays() {
     let server = identity(&lab).await;
     let clean = frames(&lab).await;
     for fault in ["change:3:panic", "send:2:error", "commit:1:panic"] {
-        let postgres = lab.postgres();
-        let mut reader = Command::new(postgres.installation().bindir.join("pg_recvlogical"));
+        let mut reader = lab.postgres().program("pg_recvlogical", lab.name());
         reader
-            .args(["-h", "127.0.0.1", "-p", &postgres.port().to_string()])
-            .args(["-U", "postgres", "-d", lab.name(), "--slot", lab.name()])
-            .args(["--start", "--no-loop", "-f", "/dev/null"])
-            .env("PGPASSWORD", postgres.superuser_password())
+            .args(["--slot", lab.name(), "--start", "--no-loop"])
+            .args(["-f", "/dev/null"])
             .env("PGOPTIONS", format!("-c pgevents.fault={fault}"));
         let reader = Process::start("pg_recvlogical", &mut reader, Signal::KILL)
             .expect("start pg_recvlogical");

@@ -4,7 +4,20 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::{encoding::owned_name, memory::MemoryContext};
+use super::{
+    encoding::{is_misread, name_bytes, owned_name, server_text},
+    memory::MemoryContext,
+};
+
+/// One option as the client gave it.
+pub struct GivenOption {
+    /// Its name.
+    pub name: String,
+    /// Its value as UTF-8; `None` without one.
+    pub value: Option<String>,
+    /// Whether the server has read the value in another encoding than it was most likely sent in.
+    pub misread: bool,
+}
 
 /// The decoding context of this session.
 #[derive(Clone, Copy)]
@@ -18,8 +31,8 @@ impl Context {
         Self(ctx)
     }
 
-    /// Options as given, in order; `None` is an option without a value.
-    pub fn options(self) -> Vec<(String, Option<String>)> {
+    /// Options as given, in order.
+    pub fn options(self) -> Vec<GivenOption> {
         let mut options = Vec::new();
         // SAFETY: `ctx` is live (see `new`); the list and its DefElems were built by the grammar or by
         // pg_logical_slot_get_changes and live in `ctx`.
@@ -32,8 +45,12 @@ impl Context {
                     .cast::<pg_sys::DefElem>();
                 let name = owned_name((*element).defname);
                 let value =
-                    (!(*element).arg.is_null()).then(|| owned_name(pg_sys::defGetString(element)));
-                options.push((name, value));
+                    (!(*element).arg.is_null()).then(|| name_bytes(pg_sys::defGetString(element)));
+                options.push(GivenOption {
+                    name,
+                    value: value.map(server_text),
+                    misread: value.is_some_and(is_misread),
+                });
             }
         }
         options

@@ -90,6 +90,79 @@ pub unsafe fn payload<'a>(datum: Datum) -> Option<&'a [u8]> {
     }
 }
 
+/// Whether two varlenas, not both plain, have the same payload. What is unpacked for it is freed at
+/// once: a row may have several values of hundreds of megabytes.
+///
+/// # Safety
+///
+/// Both are varlenas of live tuples.
+pub unsafe fn same_payload(a: Datum, b: Datum) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        if let (Some(a), Some(b)) = (compressed(a), compressed(b))
+            && a == b
+        {
+            return true;
+        }
+        let (a, b) = (Unpacked::of(a), Unpacked::of(b));
+        a.payload() == b.payload()
+    }
+}
+
+/// The stored form of a varlena that is compressed within its tuple.
+///
+/// # Safety
+///
+/// As for [`varlena`].
+unsafe fn compressed<'a>(datum: Datum) -> Option<&'a [u8]> {
+    let start = datum.cast_mut_ptr::<u8>().cast_const();
+    // SAFETY: such a varlena has a header of four bytes, and as many bytes as that says.
+    unsafe {
+        (*start & 3 == 2).then(|| {
+            let size = (start.cast::<u32>().read_unaligned() >> 2) as usize;
+            slice::from_raw_parts(start, size)
+        })
+    }
+}
+
+/// A varlena that is unpacked for a moment.
+struct Unpacked {
+    start: *mut pg_sys::varlena,
+    copied: bool,
+}
+
+impl Unpacked {
+    /// # Safety
+    ///
+    /// As for [`varlena`], and it is not on disk.
+    unsafe fn of(datum: Datum) -> Self {
+        let original = datum.cast_mut_ptr();
+        // SAFETY: the value is in memory; the result is a plain varlena, itself or a copy.
+        let start = unsafe { pg_sys::pg_detoast_datum_packed(original) };
+        Self {
+            start,
+            copied: start != original,
+        }
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        // SAFETY: it is a plain varlena and lives as long as `self`.
+        match unsafe { varlena(Datum::from(self.start)) } {
+            Varlena::Plain(bytes) => Some(bytes),
+            Varlena::Packed { .. } | Varlena::OnDisk => None,
+        }
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        if self.copied {
+            // SAFETY: it was allocated by `of` and is used by nobody else.
+            unsafe { pg_sys::pfree(self.start.cast()) }
+        }
+    }
+}
+
 /// The bytes of a fixed-length value that is passed by reference.
 ///
 /// # Safety

@@ -8,7 +8,7 @@ use std::{
 
 use pgrx::pg_sys;
 
-use super::output::unless_error;
+use super::{output::unless_error, txn::in_transaction};
 
 /// How text of this database becomes UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ impl Encoding {
 /// Converts server text to UTF-8; the result lives in the current memory context. An ERROR passes
 /// as a panic (a character without a counterpart).
 ///
+/// PostgreSQL keeps at hand only the conversion from and to the client's encoding; to find another
+/// one takes a transaction, which START_REPLICATION does not have.
+///
 /// # Safety
 ///
 /// The result does not outlive the current memory context's next reset.
@@ -49,7 +52,8 @@ pub unsafe fn to_utf8(text: &[u8]) -> &[u8] {
     // SAFETY: the result is `text` itself or a NUL-terminated copy.
     unsafe {
         let start = text.as_ptr().cast::<c_char>();
-        let converted = pg_sys::pg_server_to_any(start, length, pg_sys::pg_enc::PG_UTF8 as c_int);
+        let utf8 = pg_sys::pg_enc::PG_UTF8 as c_int;
+        let converted = in_transaction(|| pg_sys::pg_server_to_any(start, length, utf8));
         if converted.cast_const() == start {
             text
         } else {
@@ -69,7 +73,7 @@ pub fn from_utf8(text: &str) -> Cow<'_, [u8]> {
         unsafe {
             let start = text.as_ptr().cast::<c_char>();
             let utf8 = pg_sys::pg_enc::PG_UTF8 as c_int;
-            let converted = pg_sys::pg_any_to_server(start, length, utf8);
+            let converted = in_transaction(|| pg_sys::pg_any_to_server(start, length, utf8));
             if converted.cast_const() == start {
                 text.as_bytes().to_vec()
             } else {
@@ -96,6 +100,38 @@ pub fn server_text(text: &[u8]) -> String {
     String::from_utf8_lossy(converted).into_owned()
 }
 
+/// Name of the session's client_encoding.
+pub fn client_encoding() -> String {
+    // SAFETY: reads the backend's state; the name is a static string.
+    let name = unsafe { CStr::from_ptr(pg_sys::pg_get_client_encoding_name()) };
+    name.to_string_lossy().into_owned()
+}
+
+/// Whether text from the client was most likely UTF-8 and has been read as something else, because
+/// its session says so: sent back, it is UTF-8, and another text than the one that was read.
+pub fn is_misread(text: &[u8]) -> bool {
+    let Ok(length) = c_int::try_from(text.len()) else {
+        return false;
+    };
+    if text.is_ascii() {
+        return false;
+    }
+    let sent = unless_error(|| {
+        // SAFETY: the result is `text` itself or a NUL-terminated copy, and copied here.
+        unsafe {
+            let start = text.as_ptr().cast::<c_char>();
+            let sent = pg_sys::pg_server_to_client(start, length);
+            if sent.cast_const() == start {
+                text.to_vec()
+            } else {
+                CStr::from_ptr(sent).to_bytes().to_vec()
+            }
+        }
+    });
+    let sent = sent.and_then(|sent| String::from_utf8(sent).ok());
+    sent.is_some_and(|sent| sent != server_text(text))
+}
+
 /// The first `limit` bytes of a server text, or fewer, so that no character is cut.
 pub fn clip(text: &CStr, limit: usize) -> &[u8] {
     let bytes = text.to_bytes();
@@ -114,11 +150,19 @@ pub fn clip(text: &CStr, limit: usize) -> &[u8] {
 ///
 /// `name` is NULL or NUL-terminated.
 pub(super) unsafe fn owned_name(name: *const c_char) -> String {
+    // SAFETY: by contract.
+    server_text(unsafe { name_bytes(name) })
+}
+
+/// # Safety
+///
+/// `name` is NULL or NUL-terminated, and valid for `'a`.
+pub(super) unsafe fn name_bytes<'a>(name: *const c_char) -> &'a [u8] {
     if name.is_null() {
-        return String::new();
+        return &[];
     }
     // SAFETY: by contract.
-    server_text(unsafe { CStr::from_ptr(name) }.to_bytes())
+    unsafe { CStr::from_ptr(name) }.to_bytes()
 }
 
 /// Bytes behind a pointer and a length that a callback was given.

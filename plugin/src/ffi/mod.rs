@@ -15,9 +15,9 @@ mod table;
 mod tuple;
 mod txn;
 
-pub use context::{Context, PLUGIN_REPORTS_PROGRESS};
-pub use datum::{Varlena, c_string, fixed, payload, varlena};
-pub use encoding::{Encoding, bytes, clip, from_utf8, server_text, to_utf8};
+pub use context::{Context, GivenOption, PLUGIN_REPORTS_PROGRESS};
+pub use datum::{Varlena, c_string, fixed, payload, same_payload, varlena};
+pub use encoding::{Encoding, bytes, client_encoding, clip, from_utf8, server_text, to_utf8};
 pub use invalidation::Invalidations;
 pub use memory::MemoryContext;
 pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};

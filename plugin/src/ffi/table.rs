@@ -2,7 +2,7 @@
 
 use std::{ffi::c_int, ptr, slice};
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::encoding::owned_name;
 
@@ -124,18 +124,22 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// Attribute positions (from 0) of the primary key, in key order; empty without one.
+    /// Attribute positions (from 0) of the primary key, deferrable or not, in key order; empty
+    /// without one.
     ///
-    /// Goes through the list of indexes and the one index that it needs, never through
+    /// Goes through the list of indexes and their rows in the catalog, never through
     /// `RelationGetIndexAttrBitmap`, which opens all of them and fails on one that a concurrent
     /// CREATE INDEX made after the snapshot.
     pub fn primary_key(self) -> Vec<usize> {
-        // SAFETY: the relation is open; the call fills rd_pkindex as a side effect.
-        let index = unsafe {
-            pg_sys::list_free(pg_sys::RelationGetIndexList(self.pointer()));
-            self.0.rd_pkindex
-        };
-        self.index_key(index)
+        // SAFETY: the relation is open; the list is a copy of `length` object ids.
+        unsafe {
+            let list = pg_sys::RelationGetIndexList(self.pointer());
+            let length = if list.is_null() { 0 } else { (*list).length };
+            let key = (0..length as usize)
+                .find_map(|i| primary_key_of((*(*list).elements.add(i)).oid_value));
+            pg_sys::list_free(list);
+            key.unwrap_or_default()
+        }
     }
 
     /// Attribute positions of the replica identity index; empty without one.
@@ -150,21 +154,13 @@ impl<'a> Table<'a> {
             return Vec::new();
         }
         // SAFETY: RelationIdGetRelation returns NULL or a relation that stays open until it is closed;
-        // an index has rd_index with `indnkeyatts` key attributes.
+        // an index has rd_index.
         unsafe {
             let relation = pg_sys::RelationIdGetRelation(index);
             if relation.is_null() {
                 return Vec::new();
             }
-            let index = (*relation).rd_index;
-            let count = (*index).indnkeyatts as usize;
-            let numbers = slice::from_raw_parts((*index).indkey.values.as_ptr(), count);
-            // An expression has number 0; it cannot be a key of either kind.
-            let key = numbers
-                .iter()
-                .filter(|n| **n > 0)
-                .map(|n| *n as usize - 1)
-                .collect();
+            let key = key_attributes((*relation).rd_index);
             pg_sys::RelationClose(relation);
             key
         }
@@ -178,6 +174,41 @@ impl<'a> Table<'a> {
     fn pointer(self) -> pg_sys::Relation {
         ptr::from_ref(self.0).cast_mut()
     }
+}
+
+/// The attributes of an index, if it is a primary key's.
+///
+/// # Safety
+///
+/// A snapshot is active.
+unsafe fn primary_key_of(index: Oid) -> Option<Vec<usize>> {
+    const INDEX_CACHE: c_int = pg_sys::SysCacheIdentifier::INDEXRELID as c_int;
+    // SAFETY: the look-up gives NULL or a row of pg_index that stays until it is released.
+    unsafe {
+        let row = pg_sys::SearchSysCache1(INDEX_CACHE, Datum::from(index));
+        let header = row.as_ref()?.t_data;
+        let form = header.byte_add((*header).t_hoff.into()).cast();
+        let form: *const pg_sys::FormData_pg_index = form;
+        let key = (*form).indisprimary.then(|| key_attributes(form));
+        pg_sys::ReleaseSysCache(row);
+        key
+    }
+}
+
+/// Attribute positions of an index, without those that it only includes.
+///
+/// # Safety
+///
+/// `index` is a row of pg_index, which ends with `indnkeyatts` key attributes or more.
+unsafe fn key_attributes(index: *const pg_sys::FormData_pg_index) -> Vec<usize> {
+    // SAFETY: by contract.
+    let numbers = unsafe {
+        let count = (*index).indnkeyatts as usize;
+        slice::from_raw_parts((*index).indkey.values.as_ptr(), count)
+    };
+    // An expression has number 0; it cannot be a key of either kind.
+    let key = numbers.iter().filter(|n| **n > 0);
+    key.map(|n| *n as usize - 1).collect()
 }
 
 unsafe extern "C-unwind" {

@@ -25,6 +25,7 @@ wal_level = logical
 max_connections = 200
 max_replication_slots = 100
 max_wal_senders = 100
+max_prepared_transactions = 10
 max_wal_size = 4GB
 fsync = off
 shared_buffers = 64MB
@@ -115,6 +116,17 @@ impl Postgres {
         // The connection ends with an error when a test kills the server; its client says so.
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// A program of the server's own, such as psql, as superuser of a database.
+    pub fn program(&self, name: &str, database: &str) -> Command {
+        let mut command = Command::new(self.installation.bindir.join(name));
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", "postgres", "-d", database])
+            .env("PGPASSWORD", &self.superuser_password)
+            .env_remove("PGCLIENTENCODING");
+        command
     }
 
     /// Starts the server on its data folder and waits until it accepts connections.
