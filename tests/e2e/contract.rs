@@ -13,6 +13,11 @@ const USERS: &str = "CREATE TABLE users (id int PRIMARY KEY, full_name text);
 ///
 /// `setup` runs before the slots are made, so its rows are history.
 pub async fn check(setup: &str, change: &str, expected: &[&str]) -> Vec<Event> {
+    check_each(setup, &[change], expected).await
+}
+
+/// The same with several changes, each in a transaction of its own: some commands must be alone.
+pub async fn check_each(setup: &str, changes: &[&str], expected: &[&str]) -> Vec<Event> {
     let mut lab = Lab::without_slot().await;
     // Tables without FULL make the relay advise it once; here that is no fault.
     lab.allow("updates and deletes come without the whole old row");
@@ -24,7 +29,9 @@ pub async fn check(setup: &str, change: &str, expected: &[&str]) -> Vec<Event> {
         "SELECT pg_create_logical_replication_slot('{name}_psql', 'pgevents')"
     ))
     .await;
-    lab.sql(change).await;
+    for change in changes {
+        lab.sql(change).await;
+    }
     let shown = lab
         .rows(&format!(
             "SELECT data FROM pg_logical_slot_get_changes('{name}_psql', NULL, NULL, 'format', 'json')"

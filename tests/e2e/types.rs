@@ -4,6 +4,8 @@ use pgevents_tests::dist;
 use pgevents_tests::lab::Lab;
 use serde_json::{Value, json};
 
+use crate::contract;
+
 /// The settings under which the contract says what `row_to_json` prints.
 const SETTINGS: &str =
     "SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET DateStyle = 'ISO';
@@ -221,4 +223,20 @@ async fn generated_columns_are_there_when_they_are_stored() {
         );
     }
     lab.finish().await;
+}
+
+#[tokio::test]
+async fn types_of_contrib_are_as_the_readme_says() {
+    contract::check(
+        "CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree;
+         CREATE TYPE facts AS (plain text, pairs hstore);
+         CREATE TABLE things (id int PRIMARY KEY, pairs hstore, name citext, path ltree, names citext[],
+           several hstore[], facts facts)",
+        r#"INSERT INTO things VALUES (1, 'a=>1, b=>NULL', 'Ab "c"', 'Top.Science', '{Ab,NULL}',
+             ARRAY['a=>1'::hstore], ROW('x', 'a=>1'))"#,
+        &[
+            r#"{"table_name":"public.things","old":{},"new":{"id":1,"pairs":"\"a\"=>\"1\", \"b\"=>NULL","name":"Ab \"c\"","path":"Top.Science","names":["Ab",null],"several":"{\"\\\"a\\\"=>\\\"1\\\"\"}","facts":"(x,\"\"\"a\"\"=>\"\"1\"\"\")"},"id":1,"diff":{"id":1,"pairs":"\"a\"=>\"1\", \"b\"=>NULL","name":"Ab \"c\"","path":"Top.Science","names":["Ab",null],"several":"{\"\\\"a\\\"=>\\\"1\\\"\"}","facts":"(x,\"\"\"a\"\"=>\"\"1\"\"\")"},"action":"I"}"#,
+        ],
+    )
+    .await;
 }

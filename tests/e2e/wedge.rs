@@ -100,3 +100,39 @@ async fn a_value_that_its_type_cannot_print_becomes_a_marker_and_the_next_row_fl
     )
     .await;
 }
+
+#[tokio::test]
+async fn jsonb_as_deep_as_the_server_takes_it_arrives_whole() {
+    let mut lab = Lab::start().await;
+    lab.allow("stack depth limit exceeded");
+    lab.sql("CREATE TABLE deep (id int PRIMARY KEY, data jsonb, several jsonb[])")
+        .await;
+    let mut queue = lab.queue().await;
+    lab.allow("updates and deletes come without the whole old row");
+    // More than the walsender has: it must do with the server's default.
+    lab.sql("SET max_stack_depth = '7MB'").await;
+    let mut depth = 1_000;
+    while lab
+        .attempt(&format!(
+            "INSERT INTO deep SELECT {depth}, data, ARRAY[data] FROM
+               (SELECT (repeat('[', {depth}) || repeat(']', {depth}))::jsonb) AS made (data)"
+        ))
+        .await
+        .is_ok()
+    {
+        depth *= 2;
+    }
+    assert!(depth >= 8_000, "refused at {depth}");
+    lab.producer().start();
+    let mut arrived = 1_000;
+    while arrived < depth {
+        let data = "[".repeat(arrived) + &"]".repeat(arrived);
+        let row = format!(r#"{{"id":{arrived},"data":{data},"several":[{data}]}}"#);
+        let expected = format!(
+            r#"{{"table_name":"public.deep","old":{{}},"new":{row},"id":{arrived},"diff":{row},"action":"I"}}"#
+        );
+        assert_eq!(queue.next().await.text(), expected);
+        arrived *= 2;
+    }
+    lab.finish().await;
+}
