@@ -13,6 +13,7 @@ pub(crate) use fragments::Fragments;
 use fragments::Id;
 use object::{Object, Span};
 use old::OldRow;
+pub use time::moment_json;
 pub use value::write_omitted;
 
 /// Writes changes as JSON events; keeps its scratch memory from one to the next.

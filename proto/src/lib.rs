@@ -29,7 +29,7 @@ pub use decode::{
 pub use encode::{FRAME_TARGET_BYTES, FrameEncoder, Open, OutOfMemory, RowBitmaps};
 pub use event_key::{EventKey, EventKeyPrefix};
 pub use hello::{Hello, PROTOCOL_VERSION};
-pub use json::{EventJson, write_omitted};
+pub use json::{EventJson, moment_json, write_omitted};
 pub use lsn::{Lsn, ParseLsnError};
 pub use numeric::numeric_text;
 pub use relation::{Column, Kind, MAX_COLUMNS, Relation, ReplicaIdentity};

@@ -138,6 +138,19 @@ pub struct ProducerArgs {
     /// Seconds that a clean stop may take before what is in flight is given up and repeated later, 1 to 600
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600), value_name = "SECONDS")]
     pub shutdown_timeout: u32,
+    /// File that keeps the acknowledged position, so that the relay goes on exactly there after a
+    /// crash of PostgreSQL, and notices a slot that was moved, made anew, or is of another system
+    /// [default: none, the slot alone counts]
+    #[arg(long, env = "PGEVENTS_STATE_FILE", value_name = "PATH")]
+    pub state_file: Option<PathBuf>,
+    /// Go on from where the slot stands, and make it if it is gone, where the relay would end with
+    /// exit code 10 or 12 because changes may be missing
+    #[arg(long)]
+    pub accept_gap: bool,
+    /// With --accept-gap: send what is missing as a message with the routing key pgevents.gap before
+    /// the first event
+    #[arg(long, requires = "accept_gap")]
+    pub gap_record: bool,
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,

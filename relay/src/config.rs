@@ -13,6 +13,7 @@ use crate::{
         SinkKind,
     },
     delivery::Policy,
+    position::StateFile,
     secret::Secret,
 };
 pub use url::{BrokerUrl, UrlFault};
@@ -78,6 +79,12 @@ pub struct Producer {
     pub status_interval: Duration,
     /// Longest time that a clean stop may take.
     pub shutdown_timeout: Duration,
+    /// What keeps the acknowledged position across restarts.
+    pub state_file: Option<StateFile>,
+    /// Whether to go on where changes may be missing.
+    pub accept_gap: bool,
+    /// Whether to tell consumers then.
+    pub gap_record: bool,
 }
 
 /// A replication slot and the server that has it.
@@ -190,6 +197,13 @@ impl Producer {
             },
             status_interval: Duration::from_secs(args.status_interval.into()),
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout.into()),
+            state_file: args
+                .state_file
+                .clone()
+                .filter(|path| !path.as_os_str().is_empty())
+                .map(StateFile::new),
+            accept_gap: args.accept_gap,
+            gap_record: args.gap_record,
         })
     }
 }

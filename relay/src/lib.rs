@@ -14,6 +14,7 @@ pub mod exit;
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod position;
 pub mod postgres;
 pub mod producer;
 pub mod publish;

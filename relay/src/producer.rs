@@ -3,6 +3,7 @@
 mod error;
 mod pump;
 mod session;
+mod start;
 
 use pgevents_proto::Lsn;
 use tokio::time::sleep;
@@ -16,9 +17,9 @@ use crate::{
     delivery::Feed,
     exit::{Chain, Exit, Fate},
     health,
+    position::Position,
     publish::{PublishError, Sink},
     shutdown::Shutdown,
-    walsender::System,
 };
 use pump::Pump;
 
@@ -28,9 +29,10 @@ struct Relay<'a> {
     config: &'a Producer,
     shutdown: &'a Shutdown,
     sink: Option<Sink>,
-    /// Highest position that was acknowledged on the slot, or where it stood at first.
-    acknowledged: Option<Lsn>,
-    system: Option<System>,
+    /// Highest position that may be acknowledged, or where the slot stood at first.
+    last: Option<Position>,
+    /// The server's process that served the last stream.
+    walsender: Option<i32>,
     feed: Feed,
 }
 
@@ -44,28 +46,31 @@ pub async fn run(config: &Producer, shutdown: &Shutdown) -> Result<(), ProducerE
         config,
         shutdown,
         sink: None,
-        acknowledged: None,
-        system: None,
+        last: None,
+        walsender: None,
         feed: Feed::new(config.policy),
     };
     let mut backoff = Backoff::new();
     loop {
-        let before = relay.acknowledged;
+        let before = relay.acknowledged();
         let failure = match relay.session().await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        if relay.acknowledged > before && before.is_some() {
+        if relay.acknowledged() > before && before.is_some() {
             backoff.reset();
         }
-        let delay = backoff.next(fastrand::f64());
+        let mut delay = backoff.next(fastrand::f64());
         match failure.fate() {
             Fate::Stop(Exit::Clean) => {
                 info!("{}", Chain(&failure));
                 return Ok(());
             }
             Fate::Stop(_) => return Err(failure),
-            Fate::Wait => info!("{}", Chain(&failure)),
+            Fate::Wait => {
+                info!("{}", Chain(&failure));
+                delay = start::SLOT_POLL;
+            }
             Fate::Retry => relay.report(&failure, delay),
         }
         tokio::select! {
@@ -79,7 +84,7 @@ impl Relay<'_> {
     /// One connection to each side, until it fails or the relay is stopped.
     async fn session(&mut self) -> Result<(), ProducerError> {
         let shutdown = self.shutdown;
-        let opened = tokio::select! {
+        let (opened, watch) = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
             opened = self.open() => opened?,
@@ -87,14 +92,25 @@ impl Relay<'_> {
         let Some(sink) = self.sink.take() else {
             return Err(ProducerError::SinkMissing);
         };
+        let gap = opened.gap.clone();
         let pump = Pump::new(self.config, opened, sink, &mut self.feed);
         let working = health::working();
-        let (outcome, sink) = pump.run(shutdown).await;
+        let (outcome, sink) = pump.run(watch, shutdown).await;
         drop(working);
-        let acknowledged = self.feed.delivery.acknowledge();
-        self.acknowledged = self.acknowledged.max(Some(acknowledged));
         self.sink = sink;
+        let acknowledged = self.feed.delivery.acknowledge();
+        match (&mut self.last, gap) {
+            // Consumers do not know of it yet.
+            (last, Some(gap)) if acknowledged == Lsn::INVALID => *last = Some(gap.from),
+            (Some(last), _) => last.acknowledged = last.acknowledged.max(acknowledged),
+            (None, _) => {}
+        }
         outcome
+    }
+
+    /// Highest position that may be acknowledged; `None` before the first session.
+    fn acknowledged(&self) -> Option<Lsn> {
+        self.last.as_ref().map(|last| last.acknowledged)
     }
 
     fn report(&mut self, failure: &ProducerError, delay: std::time::Duration) {

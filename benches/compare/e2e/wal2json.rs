@@ -13,6 +13,7 @@ use pgevents_proto::{EventKeyPrefix, Lsn};
 use pgevents_relay::cli::{Cli, Command};
 use pgevents_relay::config;
 use pgevents_relay::delivery::{Delivery, Outgoing, Outlet};
+use pgevents_relay::position::{Position, Recorder};
 use pgevents_relay::publish::{Outcome, Sink};
 use pgevents_relay::walsender::{Message, Session, StatusTask};
 
@@ -61,10 +62,12 @@ pub fn main() -> anyhow::Result<()> {
 async fn forward(config: &config::Producer) -> anyhow::Result<()> {
     let sink = Sink::open(&config.sink).await?;
     let mut session = Session::connect(&config.postgres).await?;
-    let system = session.identify_system().await?;
+    let (system, _) = session.identify_system().await?;
     let options = OPTIONS.map(|(name, value)| (name, value.to_owned()));
     let (mut reader, writer) = session.stream(&config.slot, Lsn::INVALID, &options).await?;
-    let status = StatusTask::start(writer, Duration::from_secs(10));
+    let position = Position::new(&config.slot, &config.postgres.database, system, Lsn::INVALID);
+    let (recorder, _) = Recorder::new(None, position, true);
+    let status = StatusTask::start(writer, Duration::from_secs(10), recorder);
     eprintln!("streaming");
     let mut forwarder = Forwarder {
         sink,
@@ -152,7 +155,7 @@ impl Forwarder {
             message_id: &self.message_id,
             commit_time: self.commit_time,
             // wal2json does not say whether an old row is complete.
-            partial_old: false,
+            kind: None,
             utf8: true,
             body: &self.body,
         };

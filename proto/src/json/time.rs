@@ -50,6 +50,13 @@ pub(super) fn write_timestamp(micros: i64, zone: Zone, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// A moment as a JSON string, ISO 8601 in UTC; in microseconds since 2000-01-01 00:00 UTC.
+pub fn moment_json(micros: i64) -> String {
+    let mut out = Vec::new();
+    write_timestamp(micros, Zone::Utc, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// A time of day in microseconds since midnight, 24:00:00 included. What is none is shown as its
 /// number.
 pub(super) fn write_time(micros: i64, out: &mut Vec<u8>) {

@@ -7,10 +7,14 @@ use pgevents_proto::{
 use tracing::{debug, warn};
 
 use super::{Delivery, Policy};
-use crate::{postgres::quote_identifier, publish::LONGEST_KEY};
+use crate::{position::Gap, postgres::quote_identifier, publish::LONGEST_KEY};
 
 /// Prefix of logical messages that are events; the rest of it is the routing key.
 const MESSAGE_PREFIX: &str = "pgevents:";
+
+/// Kind of an event whose `old` is not the whole old row, so that its `diff` may hold columns that did
+/// not change.
+const PARTIAL_OLD: &str = "partial-old";
 
 /// One event on its way.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +23,8 @@ pub struct Outgoing<'a> {
     pub routing_key: &'a str,
     /// The same for the same event, whenever it is sent.
     pub message_id: &'a str,
-    /// Whether the old row of an update or delete is not known in full.
-    pub partial_old: bool,
+    /// What consumers should know before they read it; most events have none.
+    pub kind: Option<&'static str>,
     /// Whether the body is UTF-8; that of a logical message need not be.
     pub utf8: bool,
     /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
@@ -39,7 +43,7 @@ pub trait Outlet {
 #[derive(Clone, Copy, Debug)]
 enum Body<'a> {
     /// The JSON that stands in `Feed::body`.
-    Event { partial_old: bool },
+    Event { kind: Option<&'static str> },
     /// The content of a logical message.
     Message(&'a [u8]),
 }
@@ -81,6 +85,16 @@ impl Feed {
         self.delivery.start(now);
     }
 
+    /// Sends the record of a gap; `now` in microseconds since 1970-01-01 00:00 UTC. It belongs to no
+    /// transaction, and nothing is acknowledged before it has arrived.
+    pub fn announce(&mut self, gap: &Gap, now: i64, outlet: &mut impl Outlet) {
+        self.message_id = gap.id();
+        self.commit_time = u64::try_from(now / 1_000_000).unwrap_or(0);
+        self.body = gap.record(now - PG_EPOCH_UNIX_MICROS).into_bytes();
+        let kind = Some(Gap::TYPE);
+        self.publish(Gap::ROUTING_KEY, Body::Event { kind }, outlet);
+    }
+
     /// Takes one event of the stream; what it has to say goes to `outlet`.
     pub fn event(&mut self, event: Event<'_>, outlet: &mut impl Outlet) {
         match event {
@@ -110,11 +124,12 @@ impl Feed {
         self.json.write(change, &mut self.body);
         self.message_id.clear();
         self.key.write(change.index, &mut self.message_id);
-        let partial_old = match change.action {
-            Action::Update | Action::Delete => !change.old_complete,
-            Action::Insert | Action::Truncate | Action::Message => false,
+        let kind = match change.action {
+            Action::Update | Action::Delete if !change.old_complete => Some(PARTIAL_OLD),
+            Action::Update | Action::Delete => None,
+            Action::Insert | Action::Truncate | Action::Message => None,
         };
-        let body = Body::Event { partial_old };
+        let body = Body::Event { kind };
         self.publish(change.relation.routing_key(), body, outlet);
     }
 
@@ -142,16 +157,16 @@ impl Feed {
     }
 
     fn publish(&mut self, routing_key: &str, body: Body<'_>, outlet: &mut impl Outlet) {
-        let (body, utf8, partial_old) = match body {
-            Body::Event { partial_old } => (self.body.as_slice(), true, partial_old),
-            Body::Message(content) => (content, std::str::from_utf8(content).is_ok(), false),
+        let (body, utf8, kind) = match body {
+            Body::Event { kind } => (self.body.as_slice(), true, kind),
+            Body::Message(content) => (content, std::str::from_utf8(content).is_ok(), None),
         };
         let number = self.delivery.publish(body.len() as u64);
         let (message_id, commit_time) = (&self.message_id, self.commit_time);
         let event = Outgoing {
             routing_key,
             message_id,
-            partial_old,
+            kind,
             utf8,
             commit_time,
             body,

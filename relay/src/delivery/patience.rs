@@ -4,8 +4,8 @@ use super::Failure;
 
 /// Silence of the server after which it is asked for a sign of life, and after which it counts as
 /// dead.
-const ASK_AFTER: Duration = Duration::from_secs(12);
-const SILENT_AFTER: Duration = Duration::from_secs(25);
+const ASK_AFTER: Duration = Duration::from_secs(10);
+const SILENT_AFTER: Duration = Duration::from_secs(20);
 
 /// How long each side has been silent. Signs of life are only noted; the ticks put a time to them,
 /// so that no event costs a look at a clock.
@@ -133,12 +133,12 @@ mod tests {
     #[test]
     fn a_silent_server_is_asked_once_and_then_given_up() {
         let mut patience = Patience::since(at(0));
-        let asked: Vec<u64> = (1..=25)
+        let asked: Vec<u64> = (1..=20)
             .filter(|second| patience.server_silence(at(*second), true) == Ok(true))
             .collect();
-        assert_eq!(asked, [13]);
-        let silent = Err(Failure::ServerSilent(at(26)));
-        assert_eq!(patience.server_silence(at(26), true), silent);
+        assert_eq!(asked, [11]);
+        let silent = Err(Failure::ServerSilent(at(21)));
+        assert_eq!(patience.server_silence(at(21), true), silent);
     }
 
     #[test]
@@ -148,6 +148,6 @@ mod tests {
         assert_eq!(patience.server_silence(at(510), true), Ok(false));
         patience.server_speaks();
         assert_eq!(patience.server_silence(at(530), true), Ok(false));
-        assert_eq!(patience.server_silence(at(543), true), Ok(true));
+        assert_eq!(patience.server_silence(at(541), true), Ok(true));
     }
 }

@@ -1,4 +1,4 @@
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
 use super::{plugin_list, quote_identifier};
 use crate::{
@@ -46,6 +46,8 @@ pub struct Refusal {
     text: String,
     /// What the relay does about it.
     fate: Fate,
+    /// Whether the server said that it shuts down or has not started up.
+    closed: bool,
 }
 
 impl PostgresError {
@@ -65,11 +67,23 @@ impl PostgresError {
         }
     }
 
+    /// Whether the server said that it takes no sessions: it shuts down, or starts up.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.closed)
+    }
+
+    /// Nobody has answered for so long.
+    pub(crate) fn silent(limit: Duration) -> Self {
+        let text = format!("no answer within {} seconds", limit.as_secs());
+        Self::Lost(io::Error::new(io::ErrorKind::TimedOut, text))
+    }
+
     /// A refusal of the relay's own.
     pub(crate) fn stop(exit: Exit, text: impl Into<String>) -> Self {
         Self::Refused(Refusal {
             text: text.into(),
             fate: Fate::Stop(exit),
+            closed: false,
         })
     }
 }
@@ -80,6 +94,8 @@ impl Refusal {
     pub(crate) fn new(sqlstate: &str, message: &str, config: &Postgres) -> Self {
         let user = quote_identifier(&config.user);
         let class = sqlstate.get(..2).unwrap_or_default();
+        // admin_shutdown, crash_shutdown, cannot_connect_now
+        let closed = matches!(sqlstate, "57P01" | "57P02" | "57P03");
         let (remedy, fate) = match sqlstate {
             "28P01" => (
                 "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass".to_owned(),
@@ -111,6 +127,7 @@ impl Refusal {
                 format!("run: ALTER ROLE {user} REPLICATION;"),
                 Fate::Stop(Exit::Configuration),
             ),
+            "42710" => ("somebody else has just made it".to_owned(), Fate::Wait),
             "42704" => (
                 "the slot is gone and with it the place to go on from".to_owned(),
                 Fate::Stop(Exit::SlotMissing),
@@ -148,6 +165,7 @@ impl Refusal {
                     return Self {
                         text: said(sqlstate, message),
                         fate: Fate::Retry,
+                        closed,
                     };
                 }
             },
@@ -155,6 +173,7 @@ impl Refusal {
         Self {
             text: format!("{}: {remedy}", said(sqlstate, message)),
             fate,
+            closed,
         }
     }
 }

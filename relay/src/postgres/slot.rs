@@ -14,34 +14,19 @@ pub struct Slot {
     pub active_pid: Option<i32>,
 }
 
-/// What this process knows of the slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// It has not seen it.
-    Nothing,
-    /// It was the last to use it, and acknowledged everything before this position.
-    Acknowledged(Lsn),
-    /// Somebody else was seen to use it, and may have moved it on.
-    InOtherHands,
-}
-
 impl Slot {
-    /// Finds the slot, or makes it when the relay has not seen it before.
+    /// Looks for the slot; `None`: there is none of this name.
     ///
     /// # Errors
     ///
-    /// The slot cannot be used: it belongs to another plugin, type or database, is lost, is gone
-    /// since an earlier session, or somebody else has moved it ahead.
-    pub async fn prepare(sql: &Sql<'_>, name: &str, known: Known) -> Result<Self, PostgresError> {
+    /// The slot cannot be used: it belongs to another plugin, type or database, or is lost.
+    pub async fn find(sql: &Sql<'_>, name: &str) -> Result<Option<Self>, PostgresError> {
         let query = "SELECT slot_type, plugin::text, database::text, current_database()::text,
                 wal_status, confirmed_flush_lsn::text, active_pid
             FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
         let found = sql.client().query_opt(query, &[&name]).await;
         let Some(row) = found.map_err(|error| sql.failure(error))? else {
-            return match known {
-                Known::Nothing => Self::create(sql, name, false).await,
-                Known::Acknowledged(_) | Known::InOtherHands => Err(missing(name)),
-            };
+            return Ok(None);
         };
         let text = |column: usize| row.get::<_, Option<&str>>(column).unwrap_or_default();
         let (kind, plugin, database, current) = (text(0), text(1), text(2), text(3));
@@ -62,28 +47,24 @@ impl Slot {
                 ),
             ));
         }
-        if text(4) == "lost" {
-            return Err(lost(name));
-        }
+        // 0/0 while somebody else is about to make it; it is in use then.
         let confirmed_flush = text(5).parse().unwrap_or(Lsn::INVALID);
-        let active_pid: Option<i32> = row.get(6);
-        match known {
-            Known::Acknowledged(position) if confirmed_flush > position && active_pid.is_none() => {
-                Err(moved(name, position, confirmed_flush))
-            }
-            Known::Nothing | Known::Acknowledged(_) | Known::InOtherHands => Ok(Self {
-                confirmed_flush,
-                created: false,
-                active_pid,
-            }),
+        if text(4) == "lost" {
+            return Err(lost(name, confirmed_flush));
         }
+        Ok(Some(Self {
+            confirmed_flush,
+            created: false,
+            active_pid: row.get(6),
+        }))
     }
 
-    /// Makes the slot; with `failover` (PostgreSQL 17 and later) it is kept on standby servers too.
+    /// Makes the slot, after the server has seen the end of every transaction that is open now; with
+    /// `failover` (PostgreSQL 17 and later) it is kept on standby servers too.
     ///
     /// # Errors
     ///
-    /// The server refuses.
+    /// The server refuses, for one because somebody else was faster.
     pub async fn create(sql: &Sql<'_>, name: &str, failover: bool) -> Result<Self, PostgresError> {
         let query = match failover {
             true => {
@@ -116,16 +97,6 @@ pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
 }
 
-fn missing(name: &str) -> PostgresError {
-    PostgresError::stop(
-        Exit::SlotMissing,
-        format!(
-            "slot {name:?} existed and is gone, so changes may be missing: start the relay again \
-             to make a new slot, and bring consumers up to date by other means"
-        ),
-    )
-}
-
 fn foreign(name: &str, owner: &str) -> PostgresError {
     PostgresError::stop(
         Exit::Configuration,
@@ -137,25 +108,15 @@ fn foreign(name: &str, owner: &str) -> PostgresError {
     )
 }
 
-fn lost(name: &str) -> PostgresError {
+fn lost(name: &str, confirmed_flush: Lsn) -> PostgresError {
     PostgresError::stop(
         Exit::SlotLost,
         format!(
-            "slot {name:?} is lost, since the server has removed WAL that it needed: run SELECT \
-             pg_drop_replication_slot('{}'); start the relay again, bring consumers up to date by \
-             other means, and raise max_slot_wal_keep_size",
+            "slot {name:?} is lost, since the server has removed WAL that it needed, so changes \
+             after {confirmed_flush} are missing: run SELECT pg_drop_replication_slot('{}'); start \
+             the relay again, bring consumers up to date by other means, and raise \
+             max_slot_wal_keep_size",
             name.replace('\'', "''")
-        ),
-    )
-}
-
-fn moved(name: &str, acknowledged: Lsn, found: Lsn) -> PostgresError {
-    PostgresError::stop(
-        Exit::SlotMoved,
-        format!(
-            "slot {name:?} stands at {found}, past {acknowledged} that the relay acknowledged: it \
-             was moved or made anew, so changes may be missing; bring consumers up to date by \
-             other means, then start the relay again"
         ),
     )
 }

@@ -18,7 +18,7 @@ use crate::config::Postgres;
 #[derive(Debug)]
 pub struct Sql<'a> {
     client: Client,
-    connection: JoinHandle<()>,
+    connection: JoinHandle<Result<(), tokio_postgres::Error>>,
     config: &'a Postgres,
 }
 
@@ -56,11 +56,9 @@ impl<'a> Sql<'a> {
                 source,
             })?
             .map_err(|error| failure(error, config))?;
-        // Its error is that of the statement it interrupts.
-        let connection = tokio::spawn(async move { drop(connection.await) });
         Ok(Self {
             client,
-            connection,
+            connection: tokio::spawn(connection),
             config,
         })
     }
@@ -68,6 +66,15 @@ impl<'a> Sql<'a> {
     /// The client.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits for the end of an idle session, and says what it was. The session is of no use then.
+    pub(super) async fn ended(mut self) -> PostgresError {
+        match (&mut self.connection).await {
+            Ok(Err(error)) => self.failure(error),
+            Ok(Ok(())) => PostgresError::Lost(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => PostgresError::Lost(io::Error::other(error)),
+        }
     }
 
     /// What a failed statement means.

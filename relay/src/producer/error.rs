@@ -5,6 +5,7 @@ use pgevents_proto::{DecodeError, Lsn};
 use crate::{
     delivery::Failure,
     exit::{Exit, Fate},
+    position::{Gap, StateError},
     postgres::PostgresError,
     publish::PublishError,
 };
@@ -38,17 +39,18 @@ pub enum ProducerError {
     /// Progress cannot be reported; reconnect.
     #[error("report progress to PostgreSQL")]
     Status(#[source] io::Error),
-    /// The address now leads to another cluster; stop, since its positions mean other changes.
+    /// The server shuts down and was let go; reconnect.
+    #[error("PostgreSQL shuts down")]
+    ServerStops(#[source] PostgresError),
+    /// Changes may be missing between what was acknowledged and what the slot has; stop, since an
+    /// operator has to know, or go on with `--accept-gap`.
     #[error(
-        "PostgreSQL is another system ({found}) than before ({before}): check PGHOST, and start \
-         the relay again if that is meant"
+        "{0}; bring consumers up to date by other means, then start the relay once with --accept-gap"
     )]
-    OtherSystem {
-        /// Identifier at first.
-        before: u64,
-        /// Identifier now.
-        found: u64,
-    },
+    Gap(Gap),
+    /// The position cannot be kept; stop, or reconnect.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A session was to start without a sink; a bug.
     #[error("start a session: no sink")]
     SinkMissing,
@@ -72,8 +74,9 @@ impl ProducerError {
             Self::Publish(error) => error.fate(),
             Self::Version(_) => Fate::Stop(Exit::Version),
             Self::Frame { .. } => Fate::Stop(Exit::Undecodable),
-            Self::Ended | Self::Silent(_) | Self::Status(_) => Fate::Retry,
-            Self::OtherSystem { .. } => Fate::Stop(Exit::SlotMoved),
+            Self::Ended | Self::Silent(_) | Self::Status(_) | Self::ServerStops(_) => Fate::Retry,
+            Self::Gap(gap) => Fate::Stop(gap.reason.exit()),
+            Self::State(error) => error.fate(),
             Self::SinkMissing => Fate::Stop(Exit::Bug),
         }
     }

@@ -1,14 +1,18 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pgevents_proto::{DecodeError, Decoder};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::{ProducerError, session::Opened};
+use super::{
+    ProducerError,
+    session::{Opened, Watch},
+};
 use crate::{
     config::Producer,
     delivery::{Feed, Next, Unroutable},
+    postgres::PostgresError,
     publish::{Health, Outcome, PublishError, Sink},
     shutdown::Shutdown,
     walsender::{self, Reader, StatusTask},
@@ -20,6 +24,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the server may take to end the stream after everything has been acknowledged.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long what is on its way may take to arrive when the server shuts down.
+const LAST_CONFIRMS: Duration = Duration::from_secs(1);
+
 /// One session: does what the core decides, between the stream and the sink.
 #[derive(Debug)]
 pub(super) struct Pump<'a> {
@@ -27,6 +34,18 @@ pub(super) struct Pump<'a> {
     reader: Reader,
     status: StatusTask,
     out: Out<'a>,
+}
+
+/// Why a session is over.
+enum End {
+    /// A requested stop has its last confirm.
+    Complete,
+    /// A requested stop takes too long.
+    Late,
+    /// The server shuts down.
+    ServerStops(PostgresError),
+    /// Something else.
+    Failed(ProducerError),
 }
 
 /// The part behind the decoder.
@@ -67,13 +86,20 @@ impl<'a> Pump<'a> {
         feed: &'a mut Feed,
     ) -> Self {
         feed.start(opened.system.id, Duration::ZERO);
-        let out = Out {
+        let mut out = Out {
             feed,
             sink,
             blocked: false,
             clock: Clock::start(),
             outcomes: Vec::new(),
         };
+        if let Some(gap) = &opened.gap {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+            out.feed.announce(gap, micros, &mut out.sink);
+        }
         Self {
             config,
             reader: opened.reader,
@@ -86,13 +112,23 @@ impl<'a> Pump<'a> {
     /// another session may use it.
     pub(super) async fn run(
         mut self,
+        mut watch: Watch<'_>,
         shutdown: &Shutdown,
     ) -> (Result<(), ProducerError>, Option<Sink>) {
         let limit = self.config.shutdown_timeout;
-        let streamed = tokio::select! {
-            streamed = self.stream(shutdown) => Some(streamed),
-            () = async { shutdown.requested().await; sleep(limit).await } => None,
+        let end = tokio::select! {
+            biased;
+            said = watch.sentinel.server_stops() => End::ServerStops(said),
+            fault = watch.record.wait() => End::Failed(fault.into()),
+            streamed = self.stream(shutdown) => match streamed {
+                Ok(()) => End::Complete,
+                Err(failure) => End::Failed(failure),
+            },
+            () = async { shutdown.requested().await; sleep(limit).await } => End::Late,
         };
+        if matches!(end, End::ServerStops(_)) {
+            self.last_confirms().await;
+        }
         let Self {
             status,
             reader,
@@ -100,21 +136,18 @@ impl<'a> Pump<'a> {
             ..
         } = self;
         let delivery = &out.feed.delivery;
-        let outcome = match streamed {
-            Some(Ok(())) => farewell(status, reader).await.map(|()| {
+        let in_flight = delivery.in_flight();
+        let mut outcome = match end {
+            End::Complete => farewell(status, reader).await.map(|()| {
                 info!(acknowledged = %delivery.acknowledge(), "stopped: everything sent is confirmed");
             }),
-            Some(Err(failure)) if shutdown.is_requested() => {
-                let in_flight = delivery.in_flight();
-                warn!(
-                    in_flight,
-                    "stopped by a failure, sent events may be repeated: {failure}"
-                );
-                Ok(())
+            End::ServerStops(said) => {
+                // It shuts down whether it reads the last report or not.
+                let _ = farewell(status, reader).await;
+                Err(ProducerError::ServerStops(said))
             }
-            Some(Err(failure)) => Err(failure),
-            None => {
-                let in_flight = delivery.in_flight();
+            End::Failed(failure) => Err(failure),
+            End::Late => {
                 warn!(
                     in_flight,
                     after = %delivery.acknowledge(),
@@ -123,10 +156,33 @@ impl<'a> Pump<'a> {
                 Ok(())
             }
         };
+        if let (Err(failure), true) = (&outcome, shutdown.is_requested()) {
+            warn!(
+                in_flight,
+                "stopped by a failure, sent events may be repeated: {failure}"
+            );
+            outcome = Ok(());
+        }
         // Kept for the next session only if nothing is on its way; otherwise a confirm of this
         // session could be taken for one of the next.
         let idle = delivery.is_idle() && out.sink.check().is_ok();
         (outcome, idle.then_some(out.sink))
+    }
+
+    /// Lets what is on its way arrive, if it does so soon; the less there is to repeat.
+    async fn last_confirms(&mut self) {
+        let out = &mut self.out;
+        let arriving = async {
+            while out.feed.delivery.in_flight() > 0 {
+                out.sink.outcomes(&mut out.outcomes).await?;
+                out.settle()?;
+            }
+            Ok::<(), ProducerError>(())
+        };
+        if !matches!(timeout(LAST_CONFIRMS, arriving).await, Ok(Ok(()))) {
+            debug!("the server shuts down before the last confirms");
+        }
+        self.status.flushed(self.out.feed.delivery.acknowledge());
     }
 
     /// Returns when a requested stop has its last confirm and acknowledgement.

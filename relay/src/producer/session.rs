@@ -1,20 +1,16 @@
-use std::time::Duration;
+use tracing::info;
 
-use tokio::time::sleep;
-use tracing::{info, warn};
-
-use super::{ProducerError, Relay};
+use super::{
+    ProducerError, Relay,
+    start::{Start, answered},
+};
 use crate::{
     config,
-    delivery::resume_after,
-    health,
-    postgres::{Known, PostgresError, Slot, Sql, advise, check},
+    position::{Gap, RecordFault, Recorder},
+    postgres::{Sentinel, Sql, advise, check},
     publish::Sink,
     walsender::{Reader, Session, StatusTask, System},
 };
-
-/// How often a relay in waiting looks whether the slot is free; the server does not tell.
-const SLOT_POLL: Duration = Duration::from_millis(500);
 
 /// A running stream.
 #[derive(Debug)]
@@ -22,11 +18,22 @@ pub(super) struct Opened {
     pub(super) reader: Reader,
     pub(super) status: StatusTask,
     pub(super) system: System,
+    /// What consumers have to be told first.
+    pub(super) gap: Option<Gap>,
 }
 
-impl Relay<'_> {
+/// What is watched beside the stream.
+#[derive(Debug)]
+pub(super) struct Watch<'a> {
+    /// Says that the server shuts down.
+    pub(super) sentinel: Sentinel<'a>,
+    /// Says that positions cannot be recorded.
+    pub(super) record: RecordFault,
+}
+
+impl<'a> Relay<'a> {
     /// Connects both sides and starts to stream.
-    pub(super) async fn open(&mut self) -> Result<Opened, ProducerError> {
+    pub(super) async fn open(&mut self) -> Result<(Opened, Watch<'a>), ProducerError> {
         let config = self.config;
         if let Some(sink) = &self.sink
             && sink.check().is_err()
@@ -37,88 +44,49 @@ impl Relay<'_> {
             self.sink = Some(Sink::open(&config.sink).await?);
         }
         let sql = Sql::connect(&config.postgres).await?;
-        let server = check(&sql).await?;
-        let slot = self.slot(&sql).await?;
-        if self.acknowledged.is_none()
+        let server = answered(check(&sql)).await?;
+        if self.last.is_none()
             && let Some(tables) = &config.tables
         {
-            advise(&sql, tables).await?;
+            answered(advise(&sql, tables)).await?;
         }
-        // Further on than before only where another relay had the slot in between.
-        self.acknowledged = self.acknowledged.max(Some(slot.confirmed_flush));
-        drop(sql);
-        let mut session = Session::connect(&config.postgres).await?;
-        let system = session.identify_system().await?;
-        let same_wal = self.system == Some(system);
-        let from = resume_after(self.acknowledged, slot.confirmed_flush, same_wal);
-        self.recognise(system)?;
-        let (reader, writer) = session
-            .stream(&config.slot, from, &config.plugin_options)
-            .await?;
+        let free = self.free_slot(&sql).await?;
+        let mut session = answered(Session::connect(&config.postgres)).await?;
+        let (system, wal_end) = answered(session.identify_system()).await?;
+        let Start {
+            position,
+            created,
+            gap,
+        } = self.start(&sql, free, system, wal_end).await?;
+        let from = position.acknowledged;
+        self.walsender = Some(session.process_id());
+        let streaming = session.stream(&config.slot, from, &config.plugin_options);
+        let (reader, writer) = answered(streaming).await?;
         // Three reports fit into the server's patience, whatever that is set to.
         let patience = server.wal_sender_timeout.map(|timeout| timeout / 3);
         let interval = patience.map_or(config.status_interval, |p| p.min(config.status_interval));
-        let status = StatusTask::start(writer, interval);
+        let file = config.state_file.clone();
+        let (recorder, record) = Recorder::new(file, position.clone(), gap.is_none());
+        let status = StatusTask::start(writer, interval, recorder);
+        self.last = Some(position);
         info!(
             slot = config.slot,
             %from,
-            created = slot.created,
+            created,
             postgres = config.postgres.address(),
             database = config.postgres.database,
             sink = %Target(&config.sink),
             window = config.policy.window_messages,
             "streaming"
         );
-        Ok(Opened {
+        let opened = Opened {
             reader,
             status,
             system,
-        })
-    }
-
-    /// Waits until the slot is there and no other relay reads it.
-    async fn slot(&self, sql: &Sql<'_>) -> Result<Slot, PostgresError> {
-        let mut known = self
-            .acknowledged
-            .map_or(Known::Nothing, Known::Acknowledged);
-        // Standing by is work too.
-        let _working = health::working();
-        loop {
-            let slot = Slot::prepare(sql, &self.config.slot, known).await?;
-            let Some(pid) = slot.active_pid else {
-                return Ok(slot);
-            };
-            if known != Known::InOtherHands {
-                warn!(
-                    slot = self.config.slot,
-                    pid, "slot is in use: waiting until it is free"
-                );
-                known = Known::InOtherHands;
-            }
-            sleep(SLOT_POLL).await;
-        }
-    }
-
-    fn recognise(&mut self, system: System) -> Result<(), ProducerError> {
-        match self.system {
-            Some(before) if before.id != system.id => Err(ProducerError::OtherSystem {
-                before: before.id,
-                found: system.id,
-            }),
-            Some(before) if before.timeline != system.timeline => {
-                warn!(
-                    before = before.timeline,
-                    now = system.timeline,
-                    "PostgreSQL has another timeline after a promotion"
-                );
-                self.system = Some(system);
-                Ok(())
-            }
-            Some(_) | None => {
-                self.system = Some(system);
-                Ok(())
-            }
-        }
+            gap,
+        };
+        let sentinel = Sentinel::new(sql, &config.postgres);
+        Ok((opened, Watch { sentinel, record }))
     }
 }
 

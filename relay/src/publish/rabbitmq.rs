@@ -24,10 +24,6 @@ use crate::{
 /// Longest time for the connection, its channel and the exchange, each. lapin limits only TCP.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Value of the property `type` where `old` is not the whole old row, so that `diff` may hold
-/// columns that did not change.
-const PARTIAL_OLD: &str = "partial-old";
-
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
 /// to 127 bytes; only names converted from another encoding and the keys of logical messages can be
 /// longer, and are cut.
@@ -84,11 +80,11 @@ impl Publisher {
             .clone()
             .with_timestamp(event.commit_time)
             .with_message_id(short(event.message_id));
-        let properties = match event.partial_old {
+        let properties = match event.kind {
             // The `type` costs 12 bytes, and only where there is something to say; a table of
             // headers would cost 30.
-            true => properties.with_type(ShortString::from(PARTIAL_OLD)),
-            false => properties,
+            Some(kind) => properties.with_type(ShortString::from(kind)),
+            None => properties,
         };
         let properties = match event.utf8 {
             true => properties,

@@ -18,12 +18,12 @@ pub struct System {
 }
 
 impl Session {
-    /// Asks the server who it is.
+    /// Asks the server who it is, and up to where its WAL is written.
     ///
     /// # Errors
     ///
     /// A refusal, or an answer that cannot be.
-    pub async fn identify_system(&mut self) -> Result<System, PostgresError> {
+    pub async fn identify_system(&mut self) -> Result<(System, Lsn), PostgresError> {
         self.send(|out| frontend::query("IDENTIFY_SYSTEM", out))
             .await?;
         let mut system = None;
@@ -37,15 +37,16 @@ impl Session {
                     };
                     let id = field(0).and_then(|text| text.parse().ok());
                     let timeline = field(1).and_then(|text| text.parse().ok());
-                    system = id
-                        .zip(timeline)
-                        .map(|(id, timeline)| System { id, timeline });
+                    let wal_end = field(2).and_then(|text| text.parse().ok());
+                    system = id.zip(timeline).zip(wal_end);
                 }
                 Message::ReadyForQuery(_) => break,
                 _ => {}
             }
         }
-        system.ok_or_else(|| PostgresError::Protocol("IDENTIFY_SYSTEM without an answer".into()))
+        let ((id, timeline), wal_end) = system
+            .ok_or_else(|| PostgresError::Protocol("IDENTIFY_SYSTEM without an answer".into()))?;
+        Ok((System { id, timeline }, wal_end))
     }
 
     /// Starts to stream the transactions that end after `from`, or after the slot's position if that

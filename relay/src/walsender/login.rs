@@ -25,6 +25,7 @@ pub struct Session {
     pub(super) stream: Stream,
     pub(super) input: BytesMut,
     config: Postgres,
+    process_id: i32,
 }
 
 impl Session {
@@ -39,9 +40,15 @@ impl Session {
             stream,
             input: BytesMut::new(),
             config: config.clone(),
+            process_id: 0,
         };
         session.log_in().await?;
         Ok(session)
+    }
+
+    /// The server's process behind it, as in `active_pid` of the slot that it streams from.
+    pub fn process_id(&self) -> i32 {
+        self.process_id
     }
 
     /// The next message, other than notices and parameter reports; an error response is an error.
@@ -92,7 +99,8 @@ impl Session {
             .await?;
         loop {
             match self.message().await? {
-                Message::AuthenticationOk | Message::BackendKeyData(_) => {}
+                Message::AuthenticationOk => {}
+                Message::BackendKeyData(key) => self.process_id = key.process_id(),
                 Message::ReadyForQuery(_) => return Ok(()),
                 Message::AuthenticationCleartextPassword => {
                     // Only the name of a socket or TLS keeps it from others, as with libpq.

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::postgres::Stream;
+use crate::{position::Recorder, postgres::Stream};
 
 /// Reports of a moving position come no closer together than this: each makes the server look at
 /// the slot, and possibly write it to disk.
@@ -31,7 +31,8 @@ pub struct Progress {
 }
 
 /// The task that reports progress to the server. It owns the writing half and waits for nothing but
-/// the socket, so a stalled broker never makes the server believe that the relay is dead.
+/// the socket, so a stalled broker never makes the server believe that the relay is dead; a stalled
+/// disk does not either, as it reports the old position meanwhile.
 #[derive(Debug)]
 pub struct StatusTask {
     progress: watch::Sender<Progress>,
@@ -39,10 +40,10 @@ pub struct StatusTask {
 }
 
 impl StatusTask {
-    /// Starts to report, at least every `interval`.
-    pub fn start(stream: WriteHalf<Stream>, interval: Duration) -> Self {
+    /// Starts to report, at least every `interval`, what `recorder` has recorded.
+    pub fn start(stream: WriteHalf<Stream>, interval: Duration, recorder: Recorder) -> Self {
         let (progress, changes) = watch::channel(Progress::default());
-        let task = tokio::spawn(report(stream, changes, interval));
+        let task = tokio::spawn(report(stream, changes, interval, recorder));
         Self { progress, task }
     }
 
@@ -64,11 +65,6 @@ impl StatusTask {
     /// Asks the server for a sign of life.
     pub fn ping(&self) {
         self.progress.send_modify(|progress| progress.pings += 1);
-    }
-
-    /// Whether reports can no longer be sent.
-    pub fn is_finished(&self) -> bool {
-        self.task.is_finished()
     }
 
     /// Sends a last report and the end of the stream.
@@ -95,24 +91,27 @@ async fn report(
     mut stream: WriteHalf<Stream>,
     mut changes: watch::Receiver<Progress>,
     interval: Duration,
+    mut recorder: Recorder,
 ) -> io::Result<()> {
     let mut sent = Progress::default();
     let mut sent_at = Instant::now();
     loop {
         let progress = *changes.borrow_and_update();
-        let urgent = progress.closing
-            || progress.replies_due != sent.replies_due
-            || progress.pings != sent.pings;
-        let due = match progress.flush > sent.flush {
+        if progress.closing || sent_at + SPACING <= Instant::now() {
+            recorder.begin(progress.flush);
+        }
+        let behind = recorder.is_behind(progress.flush);
+        let ping = progress.pings != sent.pings;
+        let asked = ping || progress.replies_due != sent.replies_due;
+        let last = progress.closing && !behind;
+        let due = match recorder.recorded() > sent.flush {
             true => sent_at + SPACING,
             false => sent_at + interval,
         };
-        if urgent || due <= Instant::now() {
-            let ping = progress.pings != sent.pings;
-            stream
-                .write_all(&status_update(progress.flush, ping))
-                .await?;
-            if progress.closing {
+        if asked || last || due <= Instant::now() {
+            let flush = recorder.recorded();
+            stream.write_all(&status_update(flush, ping)).await?;
+            if last {
                 // CopyDone and Terminate
                 stream
                     .write_all(&[b'c', 0, 0, 0, 4, b'X', 0, 0, 0, 4])
@@ -120,12 +119,17 @@ async fn report(
                 return stream.flush().await;
             }
             stream.flush().await?;
-            (sent, sent_at) = (progress, Instant::now());
+            (sent, sent_at) = (Progress { flush, ..progress }, Instant::now());
             continue;
         }
+        let next = match behind && !recorder.is_writing() {
+            true => sent_at + SPACING,
+            false => due,
+        };
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            () = sleep_until(due) => {}
+            () = recorder.written() => {}
+            () = sleep_until(next) => {}
         }
     }
 }
