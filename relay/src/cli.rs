@@ -26,7 +26,7 @@ Exit codes:
   0   stopped as asked (SIGTERM, SIGINT, or the reader of standard output went away)
   2   a setting, a permission or the server's configuration has to be changed first
   10  the slot existed before and is gone       11  the slot is lost: WAL was removed
-  12  the slot was moved, or this is another system
+  12  the slot was moved or made anew, or this is another system, timeline or an older copy
   13  plugin and relay speak different versions
   20  the broker refuses: login, permission, virtual host, exchange type
   23  a frame cannot be decoded                 70  a bug

@@ -7,4 +7,6 @@
 pub mod compose;
 pub mod differential;
 pub mod dist;
+pub mod endurance;
 pub mod lab;
+pub mod sequence;

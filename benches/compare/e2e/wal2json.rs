@@ -65,7 +65,12 @@ async fn forward(config: &config::Producer) -> anyhow::Result<()> {
     let (system, _) = session.identify_system().await?;
     let options = OPTIONS.map(|(name, value)| (name, value.to_owned()));
     let (mut reader, writer) = session.stream(&config.slot, Lsn::INVALID, &options).await?;
-    let position = Position::new(&config.slot, &config.postgres.database, system, Lsn::INVALID);
+    let position = Position::new(
+        &config.slot,
+        &config.postgres.database,
+        system,
+        Lsn::INVALID,
+    );
     let (recorder, _) = Recorder::new(None, position, true);
     let status = StatusTask::start(writer, Duration::from_secs(10), recorder);
     eprintln!("streaming");

@@ -19,6 +19,7 @@ mod tidiness;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use pgevents_proto::Lsn;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Row};
 
@@ -114,6 +115,19 @@ impl Lab {
         .await;
         lab.create_slot().await;
         lab
+    }
+
+    /// A lab with a PostgreSQL of its own, as in [`Lab::with_own_postgres`], and a RabbitMQ of its own;
+    /// no slot.
+    pub async fn with_own_servers(settings: &str) -> Self {
+        let (postgres, rabbitmq) = tokio::join!(Postgres::start(settings), RabbitMq::start());
+        let postgres = postgres.unwrap_or_else(|error| fail(&error));
+        let rabbitmq = rabbitmq.unwrap_or_else(|error| fail(&error));
+        Self::on(
+            Server::Own(Box::new(postgres)),
+            Server::Own(Box::new(rabbitmq)),
+        )
+        .await
     }
 
     async fn on(postgres: Server<Postgres>, rabbitmq: Server<RabbitMq>) -> Self {
@@ -244,6 +258,16 @@ impl Lab {
             "SELECT pg_create_logical_replication_slot('{name}', 'pgevents')"
         ))
         .await;
+    }
+
+    /// Where this lab's slot stands: everything before it is acknowledged.
+    pub async fn acknowledged(&self) -> Lsn {
+        let name = &self.name;
+        let query = format!(
+            "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{name}'"
+        );
+        let text: String = self.row(&query).await.get(0);
+        text.parse().expect("PostgreSQL prints positions")
     }
 
     /// Waits until no session uses this lab's slot: the server notices the end of a reader later

@@ -182,6 +182,19 @@ impl Postgres {
         Ok(())
     }
 
+    /// Lets a stopped server come back on a new timeline, as one that was restored from an archive to
+    /// the end of its WAL.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Io`] when the files cannot be written.
+    pub fn restore(&self) -> Result<(), LabError> {
+        self.append_settings("restore_command = '/bin/false'")?;
+        let signal = self.data().join("recovery.signal");
+        fs::write(&signal, "").during(|| "write recovery.signal".into())?;
+        self.account.own(&signal)
+    }
+
     /// Adds lines to postgresql.conf; they count from the next reload or start on.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What a consumer of RabbitMQ sees.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -28,6 +30,8 @@ pub struct Event {
     pub body: Vec<u8>,
     /// The property `message_id`, or an empty string.
     pub message_id: String,
+    /// The property `type`, or an empty string.
+    pub kind: String,
     /// The property `content_type`, or an empty string.
     pub content_type: String,
     /// The property `delivery_mode`; 2 is persistent.
@@ -68,6 +72,7 @@ impl Event {
         Self {
             routing_key: delivery.routing_key.as_str().to_owned(),
             message_id: text(properties.message_id()),
+            kind: text(properties.kind()),
             content_type: text(properties.content_type()),
             delivery_mode: *properties.delivery_mode(),
             timestamp: *properties.timestamp(),
@@ -85,6 +90,7 @@ pub struct Queue {
     kind: &'static str,
     consumer: Consumer,
     unacknowledged: u64,
+    patience: Duration,
     _connection: Connection,
 }
 
@@ -101,8 +107,17 @@ impl Queue {
             kind,
             consumer,
             unacknowledged: 0,
+            patience: PATIENCE,
             _connection: connection,
         }
+    }
+
+    /// Waits so long for each message instead of [`PATIENCE`]: a server may read gigabytes of WAL
+    /// before it sends the first row of a transaction.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Connects anew, after the broker was away. What was not acknowledged comes again.
@@ -163,10 +178,10 @@ impl Queue {
     ) -> Result<(), lapin::Error> {
         let mut count: u64 = 0;
         loop {
-            let Ok(next) = timeout(PATIENCE, self.consumer.next()).await else {
+            let Ok(next) = timeout(self.patience, self.consumer.next()).await else {
                 panic!(
-                    "queue {}: no message for {PATIENCE:?} after {count}",
-                    self.name
+                    "queue {}: no message for {:?} after {count}",
+                    self.name, self.patience
                 );
             };
             let Some(delivery) = next else {

@@ -141,6 +141,17 @@ impl RabbitMq {
         run(self.script("rabbitmqctl").arg("--quiet").args(arguments))
     }
 
+    /// Raises the memory alarm, on which the broker takes no more messages, or ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Command`] when the node does not run.
+    pub fn alarm(&self, raised: bool) -> Result<(), LabError> {
+        let limit = if raised { "1MB" } else { "3GB" };
+        self.control(&["set_vm_memory_high_watermark", "absolute", limit])
+            .map(drop)
+    }
+
     /// Writes the table of quorum queues to disk, which RabbitMQ 3.10 otherwise does half a second
     /// after a declaration (`auto_save` of its DETS table `names.dets`). A node that is killed in
     /// that half second comes back without the queue, whatever the queue has confirmed.

@@ -101,11 +101,20 @@ impl Relay {
     ///
     /// When the relay ends first, or the line does not come in time.
     pub async fn logs(&self, text: &str) -> String {
+        self.logs_after(0, text).await
+    }
+
+    /// The same for lines at or after number `from`.
+    ///
+    /// # Panics
+    ///
+    /// The same.
+    pub async fn logs_after(&self, from: usize, text: &str) -> String {
         let log = self.process.stderr();
         let awaited = format!("log line with {text:?}");
         let found = self
             .process
-            .line(log, 0, &awaited, |line| line.contains(text));
+            .line(log, from, &awaited, |line| line.contains(text));
         found.await.unwrap_or_else(|error| fail(&error)).1
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
 
-use pgevents_tests::lab::Event;
+use crate::lab::Event;
 
 /// What arrived so far of a table whose rows are numbered 1, 2, 3 … in commit order by `id`.
 #[derive(Debug, Default)]
