@@ -187,6 +187,16 @@ pub struct PostgresArgs {
     /// File of certificate authorities (PEM), or "system" [default: system]
     #[arg(long, env = "PGSSLROOTCERT", value_name = "FILE")]
     pub pgsslrootcert: Option<PathBuf>,
+    /// File of the client certificate (PEM), then those up to its authority [default: none]
+    #[arg(long, env = "PGSSLCERT", value_name = "FILE")]
+    pub pgsslcert: Option<PathBuf>,
+    /// File of its private key (PEM, without a passphrase) [default: none]
+    #[arg(long, env = "PGSSLKEY", value_name = "FILE")]
+    pub pgsslkey: Option<PathBuf>,
+    /// disable, prefer or require that the password counts in this TLS session only [default:
+    /// prefer]
+    #[arg(long, env = "PGCHANNELBINDING", value_name = "MODE")]
+    pub pgchannelbinding: Option<String>,
 }
 
 /// How to reach RabbitMQ.
@@ -210,6 +220,16 @@ pub struct RabbitmqArgs {
         value_name = "NAME"
     )]
     pub rabbitmq_exchange: Option<String>,
+    /// For amqps://: file of certificate authorities (PEM) [default: the system's]
+    #[arg(long, env = "RABBITMQ_CACERT", value_name = "FILE")]
+    pub rabbitmq_cacert: Option<PathBuf>,
+    /// For amqps://: file of the client certificate (PEM), then those up to its authority
+    /// [default: none]
+    #[arg(long, env = "RABBITMQ_CERT", value_name = "FILE")]
+    pub rabbitmq_cert: Option<PathBuf>,
+    /// For amqps://: file of its private key (PEM, without a passphrase) [default: none]
+    #[arg(long, env = "RABBITMQ_KEY", value_name = "FILE")]
+    pub rabbitmq_key: Option<PathBuf>,
 }
 
 /// Flags of `consumer_debug` as typed; an empty value counts as not given.

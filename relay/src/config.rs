@@ -1,64 +1,31 @@
 //! Settings as they are used, made from flags, environment and files.
 
+mod broker;
+mod error;
 mod passfile;
+mod postgres;
+mod secret_file;
 mod url;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use pgevents_proto::{TableList, TableListError};
+use pgevents_proto::TableList;
 
 use crate::{
-    cli::{
-        ConsumerArgs, ExchangeDeclare, PostgresArgs, ProducerArgs, QueueType, RabbitmqArgs,
-        SinkKind,
-    },
+    cli::{ConsumerArgs, ExchangeDeclare, PostgresArgs, ProducerArgs, QueueType, SinkKind},
     delivery::Policy,
     position::StateFile,
-    secret::Secret,
+    tls::{Certificates, Identity},
 };
+pub use broker::Broker;
+use broker::amqp_name;
+pub use error::ConfigError;
+pub use postgres::{ChannelBinding, Postgres, TlsMode};
+use secret_file::secret;
 pub use url::{BrokerUrl, UrlFault};
 
 /// A variable of the environment by its name; `None` when it is unset or empty.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A setting that cannot be used. Always the operator's to mend: exit code 2.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A setting without a default is missing.
-    #[error("{0} is not set: {1}")]
-    Missing(&'static str, &'static str),
-    /// A setting has a value outside its range.
-    #[error("{name} is {value:?}: {expected}")]
-    Value {
-        /// The setting.
-        name: &'static str,
-        /// What it was set to; never a secret.
-        value: String,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// A table list does not parse.
-    #[error("read {name}")]
-    Tables {
-        /// The setting.
-        name: &'static str,
-        /// Where and why.
-        source: TableListError,
-    },
-    /// The broker's URL does not parse; the message never repeats it.
-    #[error("read RABBITMQ_URL: {0}")]
-    Url(#[from] UrlFault),
-    /// A file that a setting names cannot be read.
-    #[error("read {path}, named by {name}")]
-    File {
-        /// The setting.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
 
 /// Settings of `producer`.
 #[derive(Clone, Debug)]
@@ -102,21 +69,12 @@ pub enum Sink {
     /// An exchange.
     Rabbitmq {
         /// The broker and the exchange.
-        broker: Broker,
+        broker: Box<Broker>,
         /// How the exchange comes to be.
         declare: ExchangeDeclare,
     },
     /// Standard output.
     Stdout,
-}
-
-/// A broker's exchange.
-#[derive(Clone, Debug)]
-pub struct Broker {
-    /// Where the broker is and who asks.
-    pub url: BrokerUrl,
-    /// Exchange, up to 255 bytes.
-    pub exchange: String,
 }
 
 /// Settings of `consumer_debug`.
@@ -132,40 +90,6 @@ pub struct Consumer {
     pub queue_type: QueueType,
 }
 
-/// How to reach PostgreSQL.
-#[derive(Clone, Debug)]
-pub struct Postgres {
-    /// Host name, address, or absolute path of the socket's folder.
-    pub host: String,
-    /// TCP port, also part of the socket's name.
-    pub port: u16,
-    /// Database.
-    pub database: String,
-    /// Role.
-    pub user: String,
-    /// Its password; `None`: the server must not ask for one.
-    pub password: Option<Secret>,
-    /// What TLS is asked of the server.
-    pub tls: TlsMode,
-    /// File of certificate authorities; `None`: those of the system.
-    pub root_certificates: Option<PathBuf>,
-}
-
-/// What TLS is asked of the server; names and meaning are libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// No TLS.
-    Disable,
-    /// TLS if the server offers it; its certificate is not checked.
-    Prefer,
-    /// TLS; the certificate is checked against the authorities only if a file of them is given.
-    Require,
-    /// TLS with a certificate of a known authority, for whatever name.
-    VerifyCa,
-    /// TLS with a certificate of a known authority for this host.
-    VerifyFull,
-}
-
 impl Producer {
     /// Checks what was typed and adds what the environment and files say.
     ///
@@ -179,7 +103,7 @@ impl Producer {
         let sink = match args.sink {
             SinkKind::Stdout => Sink::Stdout,
             SinkKind::Rabbitmq => Sink::Rabbitmq {
-                broker: Broker::new(&args.rabbitmq, environment)?,
+                broker: Box::new(Broker::new(&args.rabbitmq, environment)?),
                 declare: args.exchange_declare,
             },
         };
@@ -263,97 +187,33 @@ impl Consumer {
     }
 }
 
-impl Broker {
-    fn new(args: &RabbitmqArgs, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let url = secret(&args.rabbitmq_url, "RABBITMQ_URL_FILE", environment)?;
-        let url = url.ok_or(ConfigError::Missing(
-            "RABBITMQ_URL",
-            "e.g. amqp://user:password@localhost:5672/%2f",
-        ))?;
-        let exchange = given(&args.rabbitmq_exchange).ok_or(ConfigError::Missing(
-            "RABBITMQ_EXCHANGE",
-            "name the topic exchange (--rabbitmq-exchange)",
-        ))?;
-        Ok(Self {
-            url: BrokerUrl::parse(&url)?,
-            exchange: amqp_name("RABBITMQ_EXCHANGE", exchange)?,
-        })
-    }
-}
-
-impl Postgres {
-    fn new(args: &PostgresArgs, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let host = given(&args.pghost).unwrap_or_else(|| "localhost".to_owned());
-        let port = given(&args.pgport).unwrap_or_else(|| "5432".to_owned());
-        let port = match port.parse() {
-            Ok(port) if port > 0 => port,
-            Ok(_) | Err(_) => {
-                return Err(ConfigError::Value {
-                    name: "PGPORT",
-                    value: port,
-                    expected: "a number from 1 to 65535",
-                });
-            }
-        };
-        let user = given(&args.pguser).unwrap_or_else(|| "postgres".to_owned());
-        let database = given(&args.pgdatabase).unwrap_or_else(|| user.clone());
-        let root = args
-            .pgsslrootcert
-            .clone()
-            .filter(|path| !path.as_os_str().is_empty());
-        let mut config = Self {
-            host,
-            port,
-            database,
-            user,
-            password: secret(&args.pgpassword, "PGPASSWORD_FILE", environment)?,
-            tls: tls_mode(given(&args.pgsslmode))?,
-            root_certificates: root.filter(|path| path.as_os_str() != "system"),
-        };
-        if config.password.is_none() {
-            config.password = passfile::lookup(&config, environment)?;
-        }
-        Ok(config)
-    }
-
-    /// Whether the host is the folder of a Unix socket.
-    pub fn is_socket(&self) -> bool {
-        self.host.starts_with('/')
-    }
-
-    /// Where the server is, for messages: `host:port` or the path of the socket.
-    pub fn address(&self) -> String {
-        match self.is_socket() {
-            true => format!("{}/.s.PGSQL.{}", self.host.trim_end_matches('/'), self.port),
-            false => format!("{}:{}", self.host, self.port),
-        }
-    }
-}
-
 fn given(value: &Option<String>) -> Option<String> {
     value.clone().filter(|text| !text.is_empty())
 }
 
-/// A secret as given, else the first line of the file that a variable names.
-fn secret(
-    value: &Option<Secret>,
-    file: &'static str,
-    environment: Environment<'_>,
-) -> Result<Option<Secret>, ConfigError> {
-    if let Some(secret) = value.as_ref().filter(|secret| !secret.reveal().is_empty()) {
-        return Ok(Some(secret.clone()));
-    }
-    let Some(path) = environment(file).map(PathBuf::from) else {
-        return Ok(None);
+/// Files of certificates; a certificate and its key come together.
+fn certificates(
+    authorities: &Option<PathBuf>,
+    (certificate_name, certificate): (&'static str, &Option<PathBuf>),
+    (key_name, key): (&'static str, &Option<PathBuf>),
+) -> Result<Certificates, ConfigError> {
+    let file = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    let identity = match (file(certificate), file(key)) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let why = "name the file with the key of the client certificate";
+            return Err(ConfigError::Missing(key_name, why));
+        }
+        (None, Some(_)) => {
+            let why = "name the file with the client certificate of the key";
+            return Err(ConfigError::Missing(certificate_name, why));
+        }
     };
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().next().map(Secret::new)),
-        Err(source) => Err(ConfigError::File {
-            name: file,
-            path,
-            source,
-        }),
-    }
+    Ok(Certificates {
+        authorities: file(authorities),
+        identity,
+    })
 }
 
 /// Source of the rule: PostgreSQL `src/backend/replication/slot.c`, `ReplicationSlotValidateName`.
@@ -367,18 +227,6 @@ fn slot_name(value: String) -> Result<String, ConfigError> {
         name: "PGSLOT",
         value,
         expected,
-    })
-}
-
-/// AMQP 0-9-1 carries names as short strings.
-fn amqp_name(name: &'static str, value: String) -> Result<String, ConfigError> {
-    if value.len() <= 255 {
-        return Ok(value);
-    }
-    Err(ConfigError::Value {
-        name,
-        value,
-        expected: "a name has at most 255 bytes",
     })
 }
 
@@ -415,25 +263,6 @@ fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {
         .max_value_bytes
         .map(|bytes| ("max-value-bytes", bytes.to_string()));
     lists.chain(switches).chain(limit).collect()
-}
-
-fn tls_mode(value: Option<String>) -> Result<TlsMode, ConfigError> {
-    let Some(value) = value else {
-        return Ok(TlsMode::Prefer);
-    };
-    match value.as_str() {
-        "disable" => Ok(TlsMode::Disable),
-        // libpq's "allow" tries without TLS first; whoever names TLS at all gets it when offered.
-        "allow" | "prefer" => Ok(TlsMode::Prefer),
-        "require" => Ok(TlsMode::Require),
-        "verify-ca" => Ok(TlsMode::VerifyCa),
-        "verify-full" => Ok(TlsMode::VerifyFull),
-        _ => Err(ConfigError::Value {
-            name: "PGSSLMODE",
-            value,
-            expected: "use disable, prefer, require, verify-ca or verify-full",
-        }),
-    }
 }
 
 #[cfg(test)]

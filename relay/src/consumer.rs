@@ -68,7 +68,7 @@ pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishEr
 /// One connection, until it fails.
 async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) -> PublishError {
     let opened = async {
-        let (connection, channel) = connect(&config.broker.url, "pgevents consumer_debug").await?;
+        let (connection, channel) = connect(&config.broker, "pgevents consumer_debug").await?;
         declare_exchange(&channel, &config.broker, ExchangeDeclare::Declare).await?;
         let Ok(consumer) = timeout(SETUP_TIMEOUT, subscribe(config, &channel)).await else {
             let address = config.broker.url.to_string();

@@ -22,4 +22,5 @@ pub mod quantity;
 pub mod secret;
 pub mod shutdown;
 pub mod slot;
+pub mod tls;
 pub mod walsender;

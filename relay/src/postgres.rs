@@ -9,7 +9,6 @@ mod slot;
 mod slot_status;
 mod sql;
 mod stream;
-mod tls;
 
 pub use catalog::advise;
 pub use check::{Server, check};

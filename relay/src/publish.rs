@@ -1,14 +1,16 @@
 //! Where events go. A sink takes events in order, and says later which of them have arrived.
 
+mod connection;
 mod error;
 mod in_flight;
 mod rabbitmq;
 mod stdout;
 
+pub use connection::connect;
 pub use error::PublishError;
 pub(crate) use error::{reply_code, stdout_failure};
+pub use rabbitmq::Publisher;
 pub(crate) use rabbitmq::{LONGEST_KEY, declare_exchange, short};
-pub use rabbitmq::{Publisher, connect};
 pub use stdout::Lines;
 
 use crate::{

@@ -79,7 +79,10 @@ fn fields(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TlsMode;
+    use crate::{
+        config::{ChannelBinding, TlsMode},
+        tls::Certificates,
+    };
 
     fn check(file: &str, host: &str, expected: Option<&str>) {
         let config = Postgres {
@@ -89,7 +92,8 @@ mod tests {
             user: "relay".to_owned(),
             password: None,
             tls: TlsMode::Prefer,
-            root_certificates: None,
+            certificates: Certificates::default(),
+            channel_binding: ChannelBinding::Prefer,
         };
         assert_eq!(
             find(file, &config).as_ref().map(Secret::reveal),

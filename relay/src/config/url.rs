@@ -58,6 +58,16 @@ impl BrokerUrl {
         self.uri.clone()
     }
 
+    /// Whether it asks for TLS.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.uri.scheme, AMQPScheme::AMQPS)
+    }
+
+    /// Host name or address.
+    pub fn host(&self) -> &str {
+        &self.uri.authority.host
+    }
+
     /// The virtual host.
     pub fn vhost(&self) -> &str {
         &self.uri.vhost

@@ -4,6 +4,7 @@ use super::{plugin_list, quote_identifier};
 use crate::{
     config::Postgres,
     exit::{Exit, Fate},
+    tls::TlsError,
 };
 
 /// Why something with PostgreSQL did not work. [`PostgresError::fate`] says what happens next.
@@ -19,14 +20,17 @@ pub enum PostgresError {
         /// Why.
         source: io::Error,
     },
-    /// The server offers no TLS, or its certificate is not accepted; stop, as it will not change by
-    /// itself.
-    #[error("start TLS with PostgreSQL at {address} (check PGSSLMODE and PGSSLROOTCERT)")]
+    /// The server offers no TLS, or one side does not accept the other's certificate; stop, as it
+    /// will not change by itself.
+    #[error(
+        "start TLS with PostgreSQL at {address} (check PGSSLMODE, PGSSLROOTCERT, PGSSLCERT and \
+         PGSSLKEY)"
+    )]
     Tls {
         /// Where.
         address: String,
         /// Why.
-        source: io::Error,
+        source: Box<TlsError>,
     },
     /// A running connection broke; reconnect.
     #[error("keep the connection to PostgreSQL")]
@@ -55,14 +59,7 @@ impl PostgresError {
     pub fn fate(&self) -> Fate {
         match self {
             Self::Unreachable { .. } | Self::Lost(_) | Self::Protocol(_) => Fate::Retry,
-            Self::Tls { source, .. } => match source.kind() {
-                io::ErrorKind::InvalidData
-                | io::ErrorKind::InvalidInput
-                | io::ErrorKind::Unsupported
-                | io::ErrorKind::NotFound
-                | io::ErrorKind::PermissionDenied => Fate::Stop(Exit::Configuration),
-                _ => Fate::Retry,
-            },
+            Self::Tls { .. } => Fate::Stop(Exit::Configuration),
             Self::Refused(refusal) => refusal.fate,
         }
     }
@@ -76,6 +73,24 @@ impl PostgresError {
     pub(crate) fn silent(limit: Duration) -> Self {
         let text = format!("no answer within {} seconds", limit.as_secs());
         Self::Lost(io::Error::new(io::ErrorKind::TimedOut, text))
+    }
+
+    /// A connection that broke, or whose TLS the server refused after the handshake.
+    pub(crate) fn broken(error: io::Error, config: &Postgres) -> Self {
+        match TlsError::among(&error) {
+            Some(source) => Self::Tls {
+                address: config.address(),
+                source: source.into(),
+            },
+            None => Self::Lost(error),
+        }
+    }
+
+    /// A login that is not tied to the TLS session it travels in, though that is asked for.
+    pub(crate) fn unbound() -> Self {
+        let text = "the login is not bound to its TLS channel: PGCHANNELBINDING=require needs TLS, \
+                    scram-sha-256 in pg_hba.conf, and a password stored as such";
+        Self::stop(Exit::Configuration, text)
     }
 
     /// A refusal of the relay's own.
@@ -202,7 +217,10 @@ fn is_lost(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TlsMode;
+    use crate::{
+        config::{ChannelBinding, TlsMode},
+        tls::Certificates,
+    };
 
     fn check(sqlstate: &str, message: &str, fate: Fate, remedy: &str) {
         let config = Postgres {
@@ -212,7 +230,8 @@ mod tests {
             user: "re\"lay".to_owned(),
             password: None,
             tls: TlsMode::Disable,
-            root_certificates: None,
+            certificates: Certificates::default(),
+            channel_binding: ChannelBinding::Prefer,
         };
         let refusal = Refusal::new(sqlstate, message, &config);
         assert_eq!(refusal.fate, fate, "{sqlstate} {message}");

@@ -1,5 +1,5 @@
 use std::{
-    error::Error,
+    error::Error as _,
     future::{Ready, ready},
     io,
 };
@@ -8,11 +8,11 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{
     Client,
     config::{Config, SslMode, SslNegotiation},
-    tls::{ChannelBinding, TlsConnect, TlsStream},
+    tls::{TlsConnect, TlsStream},
 };
 
 use super::{APPLICATION_NAME, PostgresError, SESSION_SETTINGS, Stream, stream::within};
-use crate::config::Postgres;
+use crate::config::{ChannelBinding, Postgres};
 
 /// An ordinary SQL session; it ends when the value is dropped.
 #[derive(Debug)]
@@ -35,6 +35,9 @@ impl<'a> Sql<'a> {
         login
             .ssl_mode(SslMode::Require)
             .ssl_negotiation(SslNegotiation::Direct);
+        if config.channel_binding == ChannelBinding::Require {
+            login.channel_binding(tokio_postgres::config::ChannelBinding::Require);
+        }
         login
             .user(&config.user)
             .dbname(&config.database)
@@ -93,12 +96,19 @@ fn failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
     if let Some(said) = error.as_db_error() {
         return config.refusal(said.code().code(), said.message());
     }
-    // tokio-postgres has no kind for it that could be asked for.
-    let missing = |cause: &dyn Error| cause.to_string().contains("password missing");
-    if config.password.is_none() && error.source().is_some_and(missing) {
+    // tokio-postgres has no kinds for these that could be asked for.
+    let says = |text| {
+        error
+            .source()
+            .is_some_and(|cause| cause.to_string().contains(text))
+    };
+    if config.password.is_none() && says("password missing") {
         return config.refusal("28P01", "a password is required and none is set");
     }
-    PostgresError::Lost(io::Error::other(error))
+    if config.channel_binding == ChannelBinding::Require && says("channel binding") {
+        return PostgresError::unbound();
+    }
+    PostgresError::broken(io::Error::other(error), config)
 }
 
 /// A "handshake" that leaves the stream as it is.
@@ -115,7 +125,9 @@ impl TlsConnect<Stream> for AsItIs {
 }
 
 impl TlsStream for Stream {
-    fn channel_binding(&self) -> ChannelBinding {
+    fn channel_binding(&self) -> tokio_postgres::tls::ChannelBinding {
+        use tokio_postgres::tls::ChannelBinding;
+
         self.end_point()
             .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }

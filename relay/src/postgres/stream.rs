@@ -2,6 +2,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,10 +14,13 @@ use tokio::{
     net::{TcpStream, UnixStream, lookup_host},
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{PostgresError, tls};
-use crate::config::{Postgres, TlsMode};
+use super::PostgresError;
+use crate::{
+    config::{Postgres, TlsMode},
+    tls::{TlsError, end_point, server_name},
+};
 
 /// Longest time that connecting may take, for TCP and for what follows, each.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,16 +54,32 @@ impl Stream {
             let connected = within(UnixStream::connect(config.address())).await;
             return connected.map(Self::Unix).map_err(unreachable);
         }
-        let tcp = within(connect_tcp(config)).await.map_err(unreachable)?;
-        match config.tls {
-            TlsMode::Disable => Ok(Self::Tcp(tcp)),
-            TlsMode::Prefer | TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => {
-                let encrypted = within(encrypt(tcp, config)).await;
-                encrypted.map_err(|source| PostgresError::Tls {
-                    address: config.address(),
-                    source,
-                })
-            }
+        let mut tcp = within(connect_tcp(config)).await.map_err(unreachable)?;
+        let Some(trust) = config.trust() else {
+            return Ok(Self::Tcp(tcp));
+        };
+        let refused = |source: TlsError| PostgresError::Tls {
+            address: config.address(),
+            source: source.into(),
+        };
+        let offered = within(ask_for_tls(&mut tcp)).await.map_err(unreachable)?;
+        if !offered {
+            return match config.tls {
+                TlsMode::Prefer | TlsMode::Disable => Ok(Self::Tcp(tcp)),
+                TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => {
+                    Err(refused(TlsError::NotOffered))
+                }
+            };
+        }
+        let client = config.certificates.client(trust).map_err(refused)?;
+        let name = server_name(&config.host).map_err(refused)?;
+        let handshake = TlsConnector::from(Arc::new(client)).connect(name, tcp);
+        match within(handshake).await {
+            Ok(stream) => Ok(Self::Tls(Box::new(stream))),
+            Err(error) => Err(match TlsError::among(&error) {
+                Some(source) => refused(source),
+                None => unreachable(error),
+            }),
         }
     }
 
@@ -67,7 +87,7 @@ impl Stream {
     /// signature algorithm that does not define one. Source: RFC 5929, section 4.
     pub fn end_point(&self) -> Option<Vec<u8>> {
         let Self::Tls(stream) = self else { return None };
-        tls::end_point(stream.get_ref().1.peer_certificates()?.first()?)
+        end_point(stream.get_ref().1.peer_certificates()?.first()?)
     }
 
     /// Whether the stream is encrypted.
@@ -112,26 +132,17 @@ async fn connect_tcp(config: &Postgres) -> io::Result<TcpStream> {
     Err(fault)
 }
 
-/// Asks for TLS. Source: PostgreSQL docs, "Message Flow", "SSL Session Encryption".
-async fn encrypt(mut tcp: TcpStream, config: &Postgres) -> io::Result<Stream> {
+/// Asks for TLS, and says whether the server offers it. Source: PostgreSQL docs, "Message Flow", "SSL
+/// Session Encryption".
+async fn ask_for_tls(tcp: &mut TcpStream) -> io::Result<bool> {
     let mut request = bytes::BytesMut::new();
     frontend::ssl_request(&mut request);
     tcp.write_all(&request).await?;
-    let answer = tcp.read_u8().await?;
-    match (answer, config.tls) {
-        // Exactly one byte was read, so nothing that a man in the middle sent ahead of the
-        // handshake can be taken for the server's.
-        (b'S', _) => {
-            let connector = tls::connector(config)?;
-            let name = tls::server_name(&config.host)?;
-            let stream = connector.connect(name, tcp).await?;
-            Ok(Stream::Tls(Box::new(stream)))
-        }
-        (b'N', TlsMode::Prefer | TlsMode::Disable) => Ok(Stream::Tcp(tcp)),
-        (b'N', TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull) => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the server does not offer TLS and PGSSLMODE asks for it",
-        )),
+    // Exactly one byte is read, so nothing that a man in the middle sends ahead of the handshake can
+    // be taken for the server's.
+    match tcp.read_u8().await? {
+        b'S' => Ok(true),
+        b'N' => Ok(false),
         _ => Err(io::Error::other(
             "the server does not answer as PostgreSQL does",
         )),

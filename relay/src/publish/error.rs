@@ -3,7 +3,10 @@ use std::{io, time::Duration};
 use lapin::ErrorKind;
 
 use super::Returned;
-use crate::exit::{Exit, Fate};
+use crate::{
+    exit::{Exit, Fate},
+    tls::TlsError,
+};
 
 /// Why an event did not arrive, or the sink could not be opened. After each the connection is
 /// dropped, and what was not acknowledged is read again from the slot.
@@ -16,6 +19,17 @@ pub enum PublishError {
         address: String,
         /// Why.
         source: Box<lapin::Error>,
+    },
+    /// One side does not accept the other's certificate; stop, as it will not change by itself.
+    #[error(
+        "start TLS with RabbitMQ at {address} (check RABBITMQ_URL, RABBITMQ_CACERT, RABBITMQ_CERT \
+         and RABBITMQ_KEY)"
+    )]
+    Tls {
+        /// Where; without credentials.
+        address: String,
+        /// Why.
+        source: Box<TlsError>,
     },
     /// Somebody answers, but not in time; try again.
     #[error("connect to RabbitMQ at {address}: no answer within {} seconds", .limit.as_secs())]
@@ -73,6 +87,7 @@ impl PublishError {
             | Self::Nacked
             | Self::Silent(_)
             | Self::Stdout(_) => Fate::Retry,
+            Self::Tls { .. } => Fate::Stop(Exit::Configuration),
             Self::Refused { .. } => Fate::Stop(Exit::BrokerRefused),
             Self::NotConfirming => Fate::Stop(Exit::Bug),
             Self::ReaderGone => Fate::Stop(Exit::Clean),

@@ -4,25 +4,27 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ExchangeKind,
     options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions},
     types::{FieldTable, ShortString},
 };
 use tokio::time::timeout;
 
-use super::{Health, Outcome, PublishError, Returned, error::reply_code, in_flight::InFlight};
+use super::{
+    Health, Outcome, PublishError, Returned,
+    connection::{CONNECT_TIMEOUT, connect},
+    error::reply_code,
+    in_flight::InFlight,
+};
 use crate::{
     cli::ExchangeDeclare,
-    config::{Broker, BrokerUrl},
+    config::Broker,
     delivery::{Confirmed, Outgoing},
 };
 
-/// Longest time for the connection, its channel and the exchange, each. lapin limits only TCP.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
 /// to 127 bytes; only names converted from another encoding and the keys of logical messages can be
@@ -52,7 +54,7 @@ impl Publisher {
     ///
     /// The broker cannot be reached, or it refuses.
     pub async fn open(broker: &Broker, declare: ExchangeDeclare) -> Result<Self, PublishError> {
-        let (connection, channel) = connect(&broker.url, "pgevents producer").await?;
+        let (connection, channel) = connect(broker, "pgevents producer").await?;
         let exchange = short(&broker.exchange);
         declare_exchange(&channel, broker, declare).await?;
         channel
@@ -193,49 +195,6 @@ impl fmt::Debug for Publisher {
             .field("in_flight", &self.in_flight.len())
             .finish()
     }
-}
-
-/// Connects and opens a channel.
-///
-/// # Errors
-///
-/// The broker cannot be reached, or it refuses.
-pub async fn connect(url: &BrokerUrl, name: &str) -> Result<(Connection, Channel), PublishError> {
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = async {
-        let connection = Connection::connect_uri(url.uri(), properties).await?;
-        let channel = connection.create_channel().await?;
-        Ok((connection, channel))
-    };
-    let Ok(connected) = timeout(CONNECT_TIMEOUT, connecting).await else {
-        return Err(PublishError::Slow {
-            address: url.to_string(),
-            limit: CONNECT_TIMEOUT,
-        });
-    };
-    connected.map_err(|source: lapin::Error| match reply_code(&source) {
-        // ACCESS_REFUSED: name or password, or no permission for the virtual host.
-        Some(403) => PublishError::Refused {
-            what: format!("log in to RabbitMQ at {url} as {:?}", url.user()),
-            remedy: "check user and password in RABBITMQ_URL".to_owned(),
-            source: Box::new(source),
-        },
-        // NOT_ALLOWED: the virtual host is missing, or the user may not use it.
-        Some(530) => PublishError::Refused {
-            what: format!("open virtual host {:?} of RabbitMQ at {url}", url.vhost()),
-            remedy: format!(
-                "check the end of RABBITMQ_URL (%2f is the virtual host /), or run: rabbitmqctl \
-                 add_vhost {0}; rabbitmqctl set_permissions -p {0} {1} '.*' '.*' '.*'",
-                url.vhost(),
-                url.user()
-            ),
-            source: Box::new(source),
-        },
-        Some(_) | None => PublishError::Unreachable {
-            address: url.to_string(),
-            source: Box::new(source),
-        },
-    })
 }
 
 /// Makes the durable topic exchange, or looks for it.

@@ -15,7 +15,7 @@ use postgres_protocol::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    config::Postgres,
+    config::{ChannelBinding, Postgres},
     postgres::{APPLICATION_NAME, PostgresError, SESSION_SETTINGS, Stream},
 };
 
@@ -68,7 +68,7 @@ impl Session {
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(PostgresError::Lost(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),
-            Err(error) => Err(PostgresError::Lost(error)),
+            Err(error) => Err(PostgresError::broken(error, &self.config)),
         }
     }
 
@@ -97,8 +97,19 @@ impl Session {
         let parameters = who.into_iter().chain(SESSION_SETTINGS);
         self.send(|out| frontend::startup_message(parameters, out))
             .await?;
+        let mut bound = false;
         loop {
-            match self.message().await? {
+            let message = self.message().await?;
+            let must_bind = self.config.channel_binding == ChannelBinding::Require && !bound;
+            match message {
+                // Before a password is sent in any other way.
+                Message::AuthenticationOk
+                | Message::AuthenticationCleartextPassword
+                | Message::AuthenticationMd5Password(_)
+                    if must_bind =>
+                {
+                    return Err(PostgresError::unbound());
+                }
                 Message::AuthenticationOk => {}
                 Message::BackendKeyData(key) => self.process_id = key.process_id(),
                 Message::ReadyForQuery(_) => return Ok(()),
@@ -114,7 +125,7 @@ impl Session {
                     self.send(|out| frontend::password_message(hash.as_bytes(), out))
                         .await?;
                 }
-                Message::AuthenticationSasl(body) => self.scram(&body).await?,
+                Message::AuthenticationSasl(body) => bound = self.scram(&body).await?,
                 Message::AuthenticationGss
                 | Message::AuthenticationKerberosV5
                 | Message::AuthenticationScmCredential
@@ -132,15 +143,19 @@ impl Session {
         }
     }
 
-    /// Source: PostgreSQL docs, "SASL Authentication".
-    async fn scram(&mut self, offer: &AuthenticationSaslBody) -> Result<(), PostgresError> {
+    /// Says whether the login was bound to the TLS session. Source: PostgreSQL docs, "SASL
+    /// Authentication".
+    async fn scram(&mut self, offer: &AuthenticationSaslBody) -> Result<bool, PostgresError> {
         let (mut plain, mut plus) = (false, false);
         let mut mechanisms = offer.mechanisms();
         while let Some(mechanism) = mechanisms.next().map_err(unexpected)? {
             plain |= mechanism == SCRAM_SHA_256;
             plus |= mechanism == SCRAM_SHA_256_PLUS;
         }
-        let end_point = self.stream.end_point();
+        let end_point = match self.config.channel_binding {
+            ChannelBinding::Disable => None,
+            ChannelBinding::Prefer | ChannelBinding::Require => self.stream.end_point(),
+        };
         let (binding, mechanism) = match (end_point, plus, plain) {
             (Some(hash), true, _) => (
                 sasl::ChannelBinding::tls_server_end_point(hash),
@@ -153,6 +168,10 @@ impl Session {
                 return Err(self.config.refusal("28000", text));
             }
         };
+        let bound = mechanism == SCRAM_SHA_256_PLUS;
+        if self.config.channel_binding == ChannelBinding::Require && !bound {
+            return Err(PostgresError::unbound());
+        }
         let mut scram = ScramSha256::new(self.password()?.as_bytes(), binding);
         self.send(|out| frontend::sasl_initial_response(mechanism, scram.message(), out))
             .await?;
@@ -165,7 +184,8 @@ impl Session {
         let Message::AuthenticationSaslFinal(body) = self.message().await? else {
             return Err(PostgresError::Protocol("no SASL outcome".into()));
         };
-        scram.finish(body.data()).map_err(unexpected)
+        scram.finish(body.data()).map_err(unexpected)?;
+        Ok(bound)
     }
 
     fn password(&self) -> Result<String, PostgresError> {
