@@ -3,6 +3,7 @@
 use anyhow::Context;
 use pgevents_relay::config;
 use pgevents_relay::secret::Secret;
+use pgevents_relay::tls::Certificates;
 use pgevents_tests::dist::{self, Installation};
 use pgevents_tests::lab::{Postgres, RELAY_ROLE};
 use tokio_postgres::Client;
@@ -92,6 +93,7 @@ pub fn address(server: &Postgres, database: &str) -> config::Postgres {
         user: RELAY_ROLE.into(),
         password: Some(Secret::new(server.relay_password())),
         tls: config::TlsMode::Disable,
-        root_certificates: None,
+        certificates: Certificates::default(),
+        channel_binding: config::ChannelBinding::Prefer,
     }
 }

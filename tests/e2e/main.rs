@@ -29,6 +29,7 @@ mod standby;
 mod startup;
 mod statements;
 mod stdout;
+mod tls;
 mod toast;
 mod transactions;
 mod types;

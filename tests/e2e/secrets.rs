@@ -1,6 +1,7 @@
 //! Passwords and row values stay where they belong.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use pgevents_tests::lab::{Lab, Log, Relay};
 
@@ -21,6 +22,47 @@ fn assert_relay_silent(relay: &Relay, secrets: &[&str]) {
     assert_silent("the relay", &[process.stdout(), process.stderr()], secrets);
 }
 
+/// The arguments of every process below this one, as every user of the machine can read them.
+fn arguments_of_the_tree() -> Vec<(i32, String)> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").expect("list /proc").flatten() {
+        // A process that ends meanwhile has nothing to show.
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let parent = stat
+            .rsplit_once(')')
+            .and_then(|(_, fields)| fields.split_whitespace().nth(1));
+        let parent: i32 = parent.and_then(|pid| pid.parse().ok()).expect("a parent");
+        parents.push((pid, parent));
+    }
+    let mut tree = vec![std::process::id() as i32];
+    let mut next = 0;
+    while let Some(parent) = tree.get(next).copied() {
+        tree.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    let arguments = |pid: i32| Some((pid, fs::read(format!("/proc/{pid}/cmdline")).ok()?));
+    let readable =
+        |(pid, bytes): (i32, Vec<u8>)| (pid, String::from_utf8_lossy(&bytes).into_owned());
+    tree.into_iter()
+        .filter_map(arguments)
+        .map(readable)
+        .collect()
+}
+
 #[tokio::test]
 async fn no_password_and_no_row_value_reaches_a_log_or_an_argument_list() {
     let lab = Lab::start().await;
@@ -32,15 +74,27 @@ async fn no_password_and_no_row_value_reaches_a_log_or_an_argument_list() {
     lab.sql(&format!("INSERT INTO users VALUES (1, '{ROW}')"))
         .await;
     assert!(queue.next().await.text().contains(ROW));
-    let arguments = fs::read(format!("/proc/{}/cmdline", relay.process().pid())).expect("cmdline");
+    // Taken while all of it runs: relay, server processes with their titles, broker.
+    let arguments = arguments_of_the_tree();
     relay.stop().await;
     let secrets = [
         lab.postgres().relay_password(),
         lab.rabbitmq().password(),
         ROW,
     ];
-    for secret in secrets {
-        assert!(!String::from_utf8_lossy(&arguments).contains(secret));
+    let of_the_relay = |(pid, _): &(i32, String)| *pid == relay.process().pid();
+    assert!(arguments.iter().any(of_the_relay), "{arguments:?}");
+    let senders = arguments
+        .iter()
+        .filter(|(_, line)| line.contains("walsender"));
+    assert!(senders.count() > 0, "{arguments:?}");
+    for (pid, line) in &arguments {
+        for secret in secrets {
+            assert!(
+                !line.contains(secret),
+                "process {pid} shows {secret}: {line}"
+            );
+        }
     }
     assert_relay_silent(&relay, &secrets);
     for server in [lab.postgres().process(), lab.rabbitmq().process()] {
@@ -89,6 +143,58 @@ async fn a_start_that_fails_names_no_password() {
         for server in [lab.postgres().process(), lab.rabbitmq().process()] {
             assert_silent(server.name(), &[server.stdout(), server.stderr()], &secrets);
         }
+    }
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_works_with_a_warning() {
+    let mut lab = Lab::start().await;
+    lab.allow("shows its value in the list of processes");
+    let (password, url) = (lab.postgres().relay_password(), lab.rabbitmq().url());
+    let relay = lab.producer().without("PGPASSWORD").without("RABBITMQ_URL");
+    let relay = relay
+        .flag("--pgpassword", password)
+        .flag("--rabbitmq-url", &url)
+        .start();
+    relay.logs("streaming").await;
+    for flag in ["--pgpassword", "--rabbitmq-url"] {
+        let line = relay.logs(flag).await;
+        assert!(line.contains("WARN") && line.contains("_FILE"), "{line}");
+    }
+    assert_relay_silent(&relay, &[password, lab.rabbitmq().password()]);
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn secrets_come_from_files() {
+    let lab = Lab::start().await;
+    let folder = tempfile::tempdir().expect("make a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("write a secret");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("keep it from others");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let password = lab.postgres().relay_password();
+    let (port, name) = (lab.postgres().port(), lab.name());
+    let line = format!("127.0.0.1:{port}:{name}:relay:{password}\n");
+    let url = file("amqp", &format!("{}\n", lab.rabbitmq().url()));
+    for (variable, path) in [
+        (
+            "PGPASSWORD_FILE",
+            file("password", &format!("{password}\n")),
+        ),
+        ("PGPASSFILE", file("pgpass", &line)),
+    ] {
+        let relay = lab.producer().without("PGPASSWORD").without("RABBITMQ_URL");
+        let relay = relay
+            .env(variable, &path)
+            .env("RABBITMQ_URL_FILE", &url)
+            .start();
+        relay.logs("streaming").await;
+        relay.stop().await;
+        lab.slot_is_free().await;
     }
     lab.finish().await;
 }

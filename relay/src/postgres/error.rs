@@ -112,8 +112,20 @@ impl Refusal {
         // admin_shutdown, crash_shutdown, cannot_connect_now
         let closed = matches!(sqlstate, "57P01" | "57P02" | "57P03");
         let (remedy, fate) = match sqlstate {
+            // The same code and words where a client certificate is for another role.
+            "28P01" if config.certificates.identity.is_some() => (
+                format!(
+                    "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass, and use a client certificate \
+                     whose common name is {user}"
+                ),
+                Fate::Stop(Exit::Configuration),
+            ),
             "28P01" => (
                 "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass".to_owned(),
+                Fate::Stop(Exit::Configuration),
+            ),
+            "28000" if message.contains("client certificate") => (
+                "set PGSSLCERT and PGSSLKEY".to_owned(),
                 Fate::Stop(Exit::Configuration),
             ),
             "28000" => (
@@ -247,6 +259,12 @@ mod tests {
             "password authentication failed",
             stop,
             "PGPASSWORD",
+        );
+        check(
+            "28000",
+            "connection requires a valid client certificate",
+            stop,
+            "PGSSLCERT",
         );
         check(
             "3D000",

@@ -25,7 +25,6 @@ use crate::{
     delivery::{Confirmed, Outgoing},
 };
 
-
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
 /// to 127 bytes; only names converted from another encoding and the keys of logical messages can be
 /// longer, and are cut.

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::account::Account;
+use super::authority::{Certified, Encryption};
 use super::error::{During, LabError};
 use super::port;
 use super::process::Process;
@@ -64,6 +65,36 @@ impl Postgres {
         let plugin = dist::built(dist::plugin(installation.major))?;
         let mut server = Self::initialise(installation)?;
         server.configure(&plugin, settings)?;
+        server.run().await?;
+        server.create_relay_role().await?;
+        Ok(server)
+    }
+
+    /// The same with TLS, which the relay's role has to use, and with this role's certificate too if
+    /// `encryption` says so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Postgres::start`].
+    pub async fn start_encrypted(encryption: Encryption<'_>) -> Result<Self, LabError> {
+        let installation = Installation::find()?;
+        let plugin = dist::built(dist::plugin(installation.major))?;
+        let mut server = Self::initialise(installation)?;
+        server.configure(&plugin, "ssl = on\nssl_ca_file = 'clients.crt'")?;
+        server.show_certificate(encryption.server)?;
+        server.write("clients.crt", &encryption.clients.certificate())?;
+        let certificate = if encryption.clients_must {
+            "clientcert=verify-full"
+        } else {
+            ""
+        };
+        let rules = fs::read_to_string(server.data().join("pg_hba.conf"))
+            .during(|| "read pg_hba.conf".into())?;
+        let ours = format!(
+            "hostssl all {RELAY_ROLE} 127.0.0.1/32 scram-sha-256 {certificate}\n\
+             host all {RELAY_ROLE} 127.0.0.1/32 reject\n"
+        );
+        server.write("pg_hba.conf", &format!("{ours}{rules}"))?;
         server.run().await?;
         server.create_relay_role().await?;
         Ok(server)
@@ -220,6 +251,20 @@ impl Postgres {
             .arg(self.data())
             .args(["-C", "output_plugin_libraries"]);
         command.output().is_ok_and(|output| output.status.success())
+    }
+
+    fn show_certificate(&self, shown: &Certified) -> Result<(), LabError> {
+        self.write("server.crt", &shown.certificate)?;
+        self.write("server.key", &shown.key)
+    }
+
+    /// Writes a file of the data folder, readable by the server alone.
+    fn write(&self, name: &str, text: &str) -> Result<(), LabError> {
+        let file = self.data().join(name);
+        fs::write(&file, text)
+            .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o600)))
+            .during(|| format!("write {}", file.display()))?;
+        self.account.own(&file)
     }
 
     fn data(&self) -> PathBuf {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use super::account::Account;
+use super::authority::{Certified, Encryption};
 use super::error::{During, LabError};
 use super::port;
 use super::postgres::{password, run};
@@ -26,6 +27,7 @@ pub struct RabbitMq {
     account: Account,
     folder: PathBuf,
     port: u16,
+    tls_port: u16,
     distribution_port: u16,
     epmd_port: u16,
     user: String,
@@ -41,16 +43,41 @@ impl RabbitMq {
     ///
     /// What went wrong, with the node's last lines.
     pub async fn start() -> Result<Self, LabError> {
+        let mut broker = Self::initialise("")?;
+        broker.run().await?;
+        Ok(broker)
+    }
+
+    /// The same with a listener for TLS too; its certificate is shown there, and asked of clients if
+    /// `encryption` says so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RabbitMq::start`].
+    pub async fn start_encrypted(encryption: Encryption<'_>) -> Result<Self, LabError> {
+        let mut broker = Self::initialise(&format!(
+            "ssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = {}\n",
+            encryption.clients_must
+        ))?;
+        broker.show_certificate(encryption.server)?;
+        broker.write("clients.pem", &encryption.clients.certificate())?;
+        broker.run().await?;
+        Ok(broker)
+    }
+
+    fn initialise(tls: &str) -> Result<Self, LabError> {
         let server = Path::new(SCRIPTS).join("rabbitmq-server");
         let account = Account::of("rabbitmq", &server)?;
         let folder = account.folder("pgevents-rabbitmq-")?;
         let epmd_port = port::free()?;
         let mut epmd = account.command(Path::new(EPMD));
         epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
-        let mut broker = Self {
+        let broker = Self {
             account,
             folder,
             port: port::free()?,
+            tls_port: port::free()?,
             distribution_port: port::free()?,
             epmd_port,
             user: "lab".into(),
@@ -58,14 +85,29 @@ impl RabbitMq {
             node: None,
             _epmd: Process::start("epmd", &mut epmd, Signal::KILL)?,
         };
-        broker.configure()?;
-        broker.run().await?;
+        broker.configure(tls)?;
         Ok(broker)
     }
 
     /// AMQP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// AMQP URL for TLS, with this name for the host.
+    pub fn encrypted_url(&self, host: &str) -> String {
+        let (user, password, port) = (&self.user, &self.password, self.tls_port);
+        format!("amqps://{user}:{password}@{host}:{port}/%2f")
+    }
+
+    /// Shows another certificate to the clients that connect from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Command`] when the node does not run.
+    pub fn change_certificate(&self, shown: &Certified) -> Result<(), LabError> {
+        self.show_certificate(shown)?;
+        self.control(&["eval", "ssl:clear_pem_cache()."]).map(drop)
     }
 
     /// The administrator's name.
@@ -166,8 +208,8 @@ impl RabbitMq {
 
     /// A quorum queue keeps up to 512 MB of its write-ahead log in memory several times over; an
     /// alarm of the shared broker would stop the relays of all tests.
-    fn configure(&self) -> Result<(), LabError> {
-        let config = format!(
+    fn configure(&self, tls: &str) -> Result<(), LabError> {
+        let mut config = format!(
             "listeners.tcp.1 = 127.0.0.1:{}\n\
              default_user = {}\n\
              default_pass = {}\n\
@@ -177,16 +219,32 @@ impl RabbitMq {
              log.console.level = info\n",
             self.port, self.user, self.password,
         );
-        for (name, text) in [
-            ("rabbitmq.conf", config.as_str()),
-            ("enabled_plugins", "[].\n"),
-            ("env.conf", ""),
-        ] {
-            let file = self.folder.join(name);
-            fs::write(&file, text).during(|| format!("write {}", file.display()))?;
-            self.account.own(&file)?;
+        if !tls.is_empty() {
+            let folder = self.folder.display();
+            config.push_str(&format!(
+                "listeners.ssl.1 = 127.0.0.1:{}\n\
+                 ssl_options.cacertfile = {folder}/clients.pem\n\
+                 ssl_options.certfile = {folder}/server.pem\n\
+                 ssl_options.keyfile = {folder}/server.key\n\
+                 {tls}",
+                self.tls_port
+            ));
         }
-        Ok(())
+        self.write("rabbitmq.conf", &config)?;
+        self.write("enabled_plugins", "[].\n")?;
+        self.write("env.conf", "")
+    }
+
+    fn show_certificate(&self, shown: &Certified) -> Result<(), LabError> {
+        self.write("server.pem", &shown.certificate)?;
+        self.write("server.key", &shown.key)
+    }
+
+    /// Writes a file of the node's folder, which the node owns.
+    fn write(&self, name: &str, text: &str) -> Result<(), LabError> {
+        let file = self.folder.join(name);
+        fs::write(&file, text).during(|| format!("write {}", file.display()))?;
+        self.account.own(&file)
     }
 
     /// A script of the node with every path and port its own. `+sbwt none` keeps idle schedulers
