@@ -30,7 +30,7 @@ fn arguments_of_the_tree() -> Vec<(i32, String)> {
         let Some(pid) = entry
             .file_name()
             .to_str()
-            .and_then(|name| name.parse().ok())
+            .and_then(|name| name.parse::<i32>().ok())
         else {
             continue;
         };
