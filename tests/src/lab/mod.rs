@@ -119,7 +119,6 @@ impl Lab {
         lab
     }
 
-<<<<<<< HEAD
     /// A lab with a PostgreSQL of its own, as in [`Lab::with_own_postgres`], and a RabbitMQ of its own;
     /// no slot.
     pub async fn with_own_servers(settings: &str) -> Self {
@@ -131,7 +130,8 @@ impl Lab {
             Server::Own(Box::new(rabbitmq)),
         )
         .await
-=======
+    }
+
     /// A lab with a PostgreSQL of its own that offers TLS, and its slot already made. The relay's
     /// role cannot log in without TLS there.
     pub async fn with_encrypted_postgres(encryption: Encryption<'_>) -> Self {
@@ -151,7 +151,6 @@ impl Lab {
         let lab = Self::on(postgres, Server::Own(Box::new(rabbitmq))).await;
         lab.create_slot().await;
         lab
->>>>>>> 503869e (TLS tests with certificates of their own: right, unknown, for another host, expired; both sides; canary looks at every process)
     }
 
     async fn on(postgres: Server<Postgres>, rabbitmq: Server<RabbitMq>) -> Self {
