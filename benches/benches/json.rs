@@ -1,24 +1,8 @@
 //! Frames into JSON events: decoder and writer together. Bytes are those of the events.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pgevents_benches::Workload;
-use pgevents_proto::{Decoder, Event, EventJson, FrameEncoder};
-
-/// Writes the events of a frame one after the other.
-fn write(decoder: &mut Decoder, json: &mut EventJson, frame: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    let mut events = decoder.frame(frame);
-    while let Some(event) = events.next().expect("decode frame") {
-        match event {
-            Event::Change(change) => json.write(&change, out),
-            Event::Hello(_)
-            | Event::Relation(_)
-            | Event::Begin(_)
-            | Event::Message(_)
-            | Event::Commit(_) => {}
-        }
-    }
-}
+use pgevents_benches::{Workload, write};
+use pgevents_proto::{EventJson, FrameEncoder};
 
 fn json(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("json");

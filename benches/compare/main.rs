@@ -8,6 +8,7 @@ mod machine;
 mod plot;
 mod process_clock;
 mod run_folder;
+mod scale;
 mod server;
 mod statistics;
 
@@ -37,6 +38,12 @@ enum Comparison {
     /// Output plugins: CPU time of the walsender, wall time, bytes
     Decode {
         /// Only workloads whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// How the cost of decoding grows with rows, tables and columns
+    Scale {
+        /// Only curves whose horizontal axis contains this: rows, tables, columns
         #[arg(long)]
         only: Option<String>,
     },
@@ -71,11 +78,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     match &arguments.comparison {
         Comparison::Decode { only } => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("start the event loop")?;
-            runtime.block_on(decode::run(arguments.rounds, only.as_deref(), &out))
+            one_thread()?.block_on(decode::run(arguments.rounds, only.as_deref(), &out))
+        }
+        Comparison::Scale { only } => {
+            one_thread()?.block_on(scale::run(arguments.rounds, only.as_deref(), &out))
         }
         Comparison::E2e { events, seconds } => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,4 +98,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Comparison::Wal2jsonRelay => e2e::wal2json::main(),
     }
+}
+
+fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")
 }

@@ -23,6 +23,24 @@ pub struct Bar {
     pub value: f64,
 }
 
+/// Lines over one horizontal axis, which is logarithmic.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// What is above it.
+    pub name: String,
+    /// Drawn over one another.
+    pub lines: Vec<Line>,
+}
+
+/// One line. Lines of one name have one colour in all panels.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The name in the legend.
+    pub name: &'static str,
+    /// From left to right; horizontal values are positive.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// Told apart also without colours: light and dark alternate. Blue is ours.
 const COLOURS: [RGBColor; 10] = [
     RGBColor(160, 160, 160),
@@ -72,7 +90,10 @@ fn draw(file: &Path, title: &str, unit: &str, groups: &[Group]) -> anyhow::Resul
         (12, 10),
         ("sans-serif", 20),
     ))?;
-    legend(&head, groups)?;
+    legend(&head, |name| {
+        let named = |group: &Group| group.bars.iter().any(|bar| bar.name == name);
+        groups.iter().any(named)
+    })?;
     for (panel, group) in rest.split_evenly((down, across)).iter().zip(groups) {
         draw_group(panel, group)?;
     }
@@ -80,15 +101,65 @@ fn draw(file: &Path, title: &str, unit: &str, groups: &[Group]) -> anyhow::Resul
     Ok(())
 }
 
+/// Each panel has scales of its own.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn lines(file: &Path, title: &str, panels: &[Panel]) -> anyhow::Result<()> {
+    draw_lines(file, title, panels).with_context(|| format!("write {}", file.display()))
+}
+
+fn draw_lines(file: &Path, title: &str, panels: &[Panel]) -> anyhow::Result<()> {
+    let across = panels.len().max(1);
+    let root = SVGBackend::new(file, (320 * across as u32 + 20, 330)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let (head, rest) = root.split_vertically(70);
+    head.draw(&Text::new(title, (12, 10), ("sans-serif", 20)))?;
+    legend(&head, |name| {
+        let named = |panel: &Panel| panel.lines.iter().any(|line| line.name == name);
+        panels.iter().any(named)
+    })?;
+    for (area, panel) in rest.split_evenly((1, across)).iter().zip(panels) {
+        draw_panel(area, panel)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn draw_panel(area: &Area<'_>, panel: &Panel) -> anyhow::Result<()> {
+    let points = || panel.lines.iter().flat_map(|line| &line.points);
+    let first = points().map(|&(x, _)| x).fold(f64::INFINITY, f64::min);
+    let last = points().map(|&(x, _)| x).fold(0.0, f64::max);
+    let top = points().map(|&(_, y)| y).fold(0.0, f64::max) * 1.15;
+    if first >= last || top <= 0.0 {
+        return Ok(());
+    }
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .caption(&panel.name, ("sans-serif", 14))
+        .x_label_area_size(26)
+        .y_label_area_size(46)
+        .build_cartesian_2d((first..last).log_scale(), 0.0..top)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_label_formatter(&|value| format!("{value}"))
+        .y_label_formatter(&|value| short(*value))
+        .draw()?;
+    for line in &panel.lines {
+        let style = colour(line.name).stroke_width(2);
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))?;
+    }
+    Ok(())
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn legend(area: &Area<'_>, groups: &[Group]) -> anyhow::Result<()> {
+fn legend(area: &Area<'_>, used: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let mut x = 12;
     for name in NAMES {
-        let used = groups
-            .iter()
-            .any(|g| g.bars.iter().any(|bar| bar.name == name));
-        if used {
+        if used(name) {
             area.draw(&Rectangle::new(
                 [(x, 44), (x + 12, 56)],
                 colour(name).filled(),

@@ -3,4 +3,4 @@
 
 mod workload;
 
-pub use workload::{Workload, drain};
+pub use workload::{Workload, drain, write};

@@ -1,6 +1,6 @@
 use pgevents_proto::{
-    Action, Begin, Column, Commit, Decoder, Event, FRAME_TARGET_BYTES, FrameEncoder, Hello, Kind,
-    Lsn, OutOfMemory, PROTOCOL_VERSION, Relation, ReplicaIdentity, RowBitmaps,
+    Action, Begin, Column, Commit, Decoder, Event, EventJson, FRAME_TARGET_BYTES, FrameEncoder,
+    Hello, Kind, Lsn, OutOfMemory, PROTOCOL_VERSION, Relation, ReplicaIdentity, RowBitmaps,
 };
 
 /// A kind of change that fills whole frames.
@@ -149,6 +149,22 @@ pub fn drain(decoder: &mut Decoder, frame: &[u8]) -> u64 {
         changes += u64::from(matches!(event, Event::Change(_)));
     }
     changes
+}
+
+/// Writes the JSON events of a frame one after the other into `out`, which is emptied first.
+pub fn write(decoder: &mut Decoder, json: &mut EventJson, frame: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut events = decoder.frame(frame);
+    while let Some(event) = events.next().expect("decode frame") {
+        match event {
+            Event::Change(change) => json.write(&change, out),
+            Event::Hello(_)
+            | Event::Relation(_)
+            | Event::Begin(_)
+            | Event::Message(_)
+            | Event::Commit(_) => {}
+        }
+    }
 }
 
 static DOCUMENT: [u8; 8192] = [b'x'; 8192];

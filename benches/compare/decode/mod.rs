@@ -15,16 +15,18 @@ use pgevents_tests::lab::Postgres;
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 
-use self::contender::{Contender, EVERYTHING, WANTED, contenders, plugins};
-use self::measurement::{Measurement, slot_name};
-use self::workload::Workload;
+pub use self::contender::{Contender, FLOOR, PGEVENTS};
+use self::contender::{EVERYTHING, WANTED, contenders, plugins};
+pub use self::measurement::Measurement;
+use self::measurement::slot_name;
+pub use self::workload::Workload;
 use crate::run_folder::RunFolder;
 use crate::{machine, server};
 
 /// One line of the raw numbers.
 #[derive(Clone, Debug)]
 struct Sample {
-    workload: &'static str,
+    workload: String,
     contender: &'static str,
     round: u32,
     changes: u64,
@@ -67,9 +69,9 @@ async fn measure(
     samples: &mut Vec<Sample>,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let database = workload.name;
+    let database = workload.name.as_str();
     let client = server::new_database(postgres, database).await?;
-    let end = load(&client, workload).await?;
+    let end = prepare(&client, workload, &plugins()).await?;
     println!(
         "{database}: {} changes written in {:.1} s",
         workload.changes,
@@ -87,7 +89,7 @@ async fn measure(
                 measured.cpu.as_secs_f64()
             ));
             samples.push(Sample {
-                workload: workload.name,
+                workload: workload.name.clone(),
                 contender: contender.name,
                 round,
                 changes: workload.changes,
@@ -106,8 +108,17 @@ fn in_turn(contenders: &[Contender], round: u32) -> impl Iterator<Item = &Conten
     contenders[first..].iter().chain(&contenders[..first])
 }
 
-/// Makes tables, publications and slots, writes the changes, and gives the position after them.
-async fn load(client: &Client, workload: &Workload) -> anyhow::Result<Lsn> {
+/// Makes tables, publications and a slot for each plugin, writes the changes, and gives the position
+/// after them.
+///
+/// # Errors
+///
+/// What the server refused.
+pub async fn prepare(
+    client: &Client,
+    workload: &Workload,
+    plugins: &[&str],
+) -> anyhow::Result<Lsn> {
     client.batch_execute(&workload.tables).await?;
     let everything = format!("CREATE PUBLICATION {EVERYTHING} FOR ALL TABLES");
     client.batch_execute(&everything).await?;
@@ -118,12 +129,12 @@ async fn load(client: &Client, workload: &Workload) -> anyhow::Result<Lsn> {
     for statement in &workload.before {
         client.batch_execute(statement).await?;
     }
-    for plugin in plugins() {
-        let slot = slot_name(workload.name, plugin);
+    for plugin in plugins {
+        let slot = slot_name(&workload.name, plugin);
         client
             .execute(
                 "SELECT pg_create_logical_replication_slot($1, $2)",
-                &[&slot, &plugin],
+                &[&slot, plugin],
             )
             .await
             .with_context(|| format!("make a slot with {plugin}"))?;

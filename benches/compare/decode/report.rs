@@ -135,7 +135,7 @@ fn raw(samples: &[Sample]) -> String {
 fn medians(workloads: &[Workload], samples: &[Sample], quantity: &Quantity) -> String {
     let row = |workload: &Workload| {
         let cell = |name: &&str| {
-            let value = middle(samples, workload.name, name, &quantity.of);
+            let value = middle(samples, &workload.name, name, &quantity.of);
             value.map_or_else(
                 || "–".to_owned(),
                 |value| format!("{value:.0$}", quantity.digits),
@@ -166,9 +166,9 @@ fn ratios(workloads: &[Workload], samples: &[Sample], value: fn(&Sample) -> f64)
         found.into_iter().map(value).collect()
     };
     let row = |workload: &Workload| {
-        let own = of(workload.name, PGEVENTS);
+        let own = of(&workload.name, PGEVENTS);
         let cell = |name: &&str| {
-            let theirs = of(workload.name, name);
+            let theirs = of(&workload.name, name);
             let quotients: Vec<f64> = own.iter().zip(&theirs).map(|(a, b)| a / b).collect();
             median(&quotients).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
         };
@@ -198,7 +198,7 @@ fn groups(
         bars: names
             .iter()
             .filter_map(|name| {
-                let value = middle(samples, workload.name, name, &value)?;
+                let value = middle(samples, &workload.name, name, &value)?;
                 Some(Bar { name, value })
             })
             .collect(),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// Name in the results, also of the database.
-    pub name: &'static str,
+    pub name: String,
     /// One line on what it is.
     pub about: &'static str,
     /// Makes the tables, before the slots.
@@ -51,9 +51,10 @@ impl Workload {
         ]
     }
 
-    fn new(name: &'static str, about: &'static str, tables: String) -> Self {
+    /// A workload without changes yet.
+    pub fn new(name: &str, about: &'static str, tables: String) -> Self {
         Self {
-            name,
+            name: name.into(),
             about,
             tables,
             before: Vec::new(),
@@ -66,7 +67,7 @@ impl Workload {
 
     /// Adds `transactions` statements of `rows` rows each; `statement` gets the first and the last
     /// id of its rows.
-    fn add(&mut self, transactions: u64, rows: u64, statement: impl Fn(u64, u64) -> String) {
+    pub fn add(&mut self, transactions: u64, rows: u64, statement: impl Fn(u64, u64) -> String) {
         self.statements
             .extend(batches(transactions, rows, statement));
         self.changes += transactions * rows;

@@ -13,8 +13,20 @@ use crate::progress::Progress;
 pub enum Comparison {
     /// Output plugins: CPU time, wall time, bytes
     Decode,
+    /// How the cost of decoding grows with rows, tables and columns
+    Scale,
     /// From commit to consumer: rate and latency beside the broker's ceiling
     E2e,
+    /// Count instructions a row anew, and write them as those that the tests compare with
+    Instructions,
+}
+
+/// The counting of instructions, in release.
+pub fn instructions(what: &str) -> Command {
+    let mut command = cargo("run");
+    command.args(["--release", "--quiet", "--package", "pgevents-benches"]);
+    command.args(["--bin", "instructions", "--", what]);
+    command
 }
 
 /// Builds everything in release and runs the comparison, or all of them; `arguments` go to the
@@ -28,22 +40,32 @@ pub fn run(
     comparison: Option<Comparison>,
     arguments: &[String],
 ) -> anyhow::Result<()> {
+    if comparison == Some(Comparison::Instructions) {
+        packages::ensure_program(progress, "valgrind", "counts instructions")?;
+        progress.step("count instructions", &mut instructions("record"))?;
+        return Ok(());
+    }
     let postgres = packages::ensure(progress, None, packages::Use::Servers)?;
     packages::ensure_plugins(progress, &postgres)?;
     build::dist(progress, &postgres)?;
     let package = [
         "--release",
         "--package",
-        "pgevents-benches",
+        "pgevents-compare",
         "--bin",
         "compare",
     ];
     progress.step("build the comparisons", cargo("build").args(package))?;
-    let chosen = comparison.map_or(vec![Comparison::Decode, Comparison::E2e], |one| vec![one]);
+    let chosen = comparison.map_or(
+        vec![Comparison::Decode, Comparison::Scale, Comparison::E2e],
+        |one| vec![one],
+    );
     for comparison in chosen {
         let name = match comparison {
             Comparison::Decode => "decode",
+            Comparison::Scale => "scale",
             Comparison::E2e => "e2e",
+            Comparison::Instructions => continue,
         };
         let mut command: Command = cargo("run");
         command

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use pgevents_tests::dist::Installation;
 
+use crate::bench;
 use crate::build::{self, cargo, plugin_cargo};
 use crate::packages;
 use crate::progress::{BAD, FAINT, GOOD, Progress};
@@ -152,6 +153,11 @@ impl Suite<'_> {
             command.env("RUSTDOCFLAGS", "--deny warnings");
             command
         };
+        let counts = "instructions a row of encoder, decoder and JSON writer";
+        match packages::ensure_program(self.progress, "valgrind", "counts instructions") {
+            Ok(()) => self.check(counts, &mut bench::instructions("check")),
+            Err(error) => self.cannot(counts, &error),
+        }
         self.check("documentation", &mut document(cargo("doc")));
         self.check(
             "documentation of the plugin",
