@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod debian;
 mod demo;
 mod differential;
 mod packages;
@@ -45,7 +46,8 @@ enum Task {
     /// Run every check of the project; the last line is `N passed, N failed`
     Test {
         /// Only tests whose name contains this (the checks without tests are left out); `majors`:
-        /// the smoke on every other major version; `compose`: the stack in containers
+        /// the smoke on every other major version; `compose`: the stack in containers;
+        /// `packages`: the Debian packages in an empty Debian
         filter: Option<String>,
         /// Major version of PostgreSQL to test with; one that this Debian lacks is fetched into
         /// target/postgres from the Debian release that has it
@@ -57,6 +59,9 @@ enum Task {
         /// The PostgreSQL to build the plugin for [default: Debian's]
         #[arg(long, value_name = "PATH")]
         pg_config: Option<PathBuf>,
+        /// Pack them too: target/dist/deb/postgresql-NN-pgevents_*.deb and pgevents_*.deb
+        #[arg(long)]
+        deb: bool,
     },
     /// Compare random changes with what PostgreSQL itself says of each row
     Differential {
@@ -101,17 +106,19 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Test { filter, pg } => suite::run(&progress, filter.as_deref(), *pg),
-        Task::Dist {
-            pg_config: Some(path),
-        } => {
-            let postgres = Installation::of(path).context("use --pg-config")?;
-            packages::ensure_compiler(&progress)?;
-            build::dist(&progress, &postgres)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Dist { pg_config: None } => {
-            let postgres = packages::ensure(&progress, None, packages::Use::Headers)?;
-            build::dist(&progress, &postgres)?;
+        Task::Dist { pg_config, deb } => {
+            let postgres = match pg_config {
+                Some(path) => {
+                    packages::ensure_compiler(&progress)?;
+                    Installation::of(path).context("use --pg-config")?
+                }
+                None => packages::ensure(&progress, None, packages::Use::Headers)?,
+            };
+            if *deb {
+                debian::packages(&progress, &postgres)?;
+            } else {
+                build::dist(&progress, &postgres)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Task::Differential { seeds, from } => {

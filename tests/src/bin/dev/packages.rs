@@ -104,16 +104,21 @@ pub fn ensure_plugins(progress: &Progress, postgres: &Installation) -> anyhow::R
     install(progress, &missing)
 }
 
-/// Makes sure of one program that a package of the same name holds.
+/// Makes sure of one program, which a package holds.
 ///
 /// # Errors
 ///
 /// When it is missing and cannot be installed.
-pub fn ensure_program(progress: &Progress, name: &str, reason: &'static str) -> anyhow::Result<()> {
-    if dist::program(name).is_some() {
+pub fn ensure_program(
+    progress: &Progress,
+    program: &str,
+    package: &str,
+    reason: &'static str,
+) -> anyhow::Result<()> {
+    if dist::program(program).is_some() {
         return Ok(());
     }
-    install(progress, &[(name.into(), reason)])
+    install(progress, &[(package.into(), reason)])
 }
 
 type Package = (String, &'static str);

@@ -1,6 +1,7 @@
 //! Every check of the project.
 
 mod compose;
+mod debian;
 mod majors;
 mod stand_in;
 
@@ -16,6 +17,7 @@ use crate::progress::{BAD, FAINT, GOOD, Progress};
 /// Filters that stand for a part of the checks which needs builds of its own.
 const COMPOSE: &str = "compose";
 const MAJORS: &str = "majors";
+const PACKAGES: &str = "packages";
 
 /// Runs all checks, or the tests whose name contains `filter`, and prints the sum. All checks on one
 /// named major are those that depend on it.
@@ -33,6 +35,10 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
         return Ok(suite.sum());
     }
     let postgres = packages::ensure(progress, pg, packages::Use::Servers)?;
+    if filter == Some(PACKAGES) {
+        suite.packages(&postgres);
+        return Ok(suite.sum());
+    }
     if filter == Some(MAJORS) {
         build::dist(progress, &postgres)?;
         suite.majors(&postgres);

@@ -5,6 +5,10 @@ use pgevents_tests::dist;
 
 use super::{Suite, stand_in};
 use crate::build::cargo;
+use crate::packages;
+
+/// What is tested is the way of the images, not their speed.
+const PROFILE: (&str, &str) = ("PGEVENTS_PROFILE", "quick");
 
 impl Suite<'_> {
     /// Builds the images and runs the tests of the stack, or says why not.
@@ -16,20 +20,27 @@ impl Suite<'_> {
                 return self.skip(name, &reason.to_string());
             }
         };
-        if let Err(error) = stand_in::ensure_base_images(self.progress, &engine) {
-            return self.cannot(name, &error);
-        }
-        let mut images = engine.compose(&["build"]);
-        let built = self
-            .progress
-            .step("build the images", images.current_dir(dist::workspace()));
-        if let Err(error) = built {
+        let ready = stand_in::ensure_base_images(self.progress, &engine)
+            .and_then(|()| {
+                let reason = "psql, as the README has it";
+                packages::ensure_program(self.progress, "psql", "postgresql-client", reason)
+            })
+            .and_then(|()| {
+                let mut images = engine.compose(&["build"]);
+                images
+                    .current_dir(dist::workspace())
+                    .env(PROFILE.0, PROFILE.1);
+                self.progress.step("build the images", &mut images)
+            });
+        if let Err(error) = ready {
             return self.cannot(name, &error);
         }
         let mut tests = cargo("test");
         tests.args(["--package", "pgevents-tests", "--features", "engine"]);
         // One stack at a time: two brokers that start at once are slow on a small machine.
         tests.args(["--test", "compose", "--", "--test-threads=1"]);
+        // The tests say `up --build`, as a user does: the same profile, or all is built again.
+        tests.env(PROFILE.0, PROFILE.1);
         self.tests(name, &mut tests);
     }
 }

@@ -11,8 +11,8 @@ use pgevents_tests::dist;
 use crate::packages;
 use crate::progress::Progress;
 
-/// The base of the stand-ins; the project's own files do not name it.
-const DEBIAN: &str = "debian:bookworm-slim";
+/// The base of the stand-ins, and where packages are tried.
+pub const DEBIAN: &str = "debian:bookworm-slim";
 
 /// The official images that the Dockerfiles and `docker-compose.yml` name, with the folder of the
 /// stand-in in `tests/stand-in`.
@@ -31,9 +31,7 @@ const OFFICIAL: [(&str, &str); 3] = [
 pub fn ensure_base_images(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
     for (image, name) in OFFICIAL {
         if !is_present(engine, image) && !pull(progress, engine, image)? {
-            if !is_present(engine, DEBIAN) && !pull(progress, engine, DEBIAN)? {
-                import_debian(progress, engine)?;
-            }
+            ensure_debian(progress, engine)?;
             build(progress, engine, image, name)?;
         }
         let label = r#"{{index .Config.Labels "pgevents.stand-in"}}"#;
@@ -43,6 +41,18 @@ pub fn ensure_base_images(progress: &Progress, engine: &Engine) -> anyhow::Resul
         }
     }
     Ok(())
+}
+
+/// Makes sure of [`DEBIAN`], in the same way.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn ensure_debian(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
+    if is_present(engine, DEBIAN) || pull(progress, engine, DEBIAN)? {
+        return Ok(());
+    }
+    import_debian(progress, engine)
 }
 
 fn is_present(engine: &Engine, image: &str) -> bool {
@@ -66,6 +76,7 @@ fn pull(progress: &Progress, engine: &Engine, image: &str) -> anyhow::Result<boo
 fn import_debian(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
     packages::ensure_program(
         progress,
+        "debootstrap",
         "debootstrap",
         "makes a small Debian for base images",
     )?;
