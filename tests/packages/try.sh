@@ -40,8 +40,9 @@ peeked=$(sql "select data from pg_logical_slot_peek_changes('pgevents', null, nu
 echo '--- the relay, as the account of its unit'
 set -a
 . /etc/pgevents/producer.env
-PGPASSWORD=secret
+PGPASSWORD=secret PGEVENTS_STATE_FILE=/var/lib/pgevents/position
 set +a
+install --directory --owner=pgevents --group=pgevents /var/lib/pgevents
 setpriv --reuid=pgevents --regid=pgevents --clear-groups pgevents producer --sink stdout > /tmp/printed &
 relay=$!
 tenths=0
@@ -58,7 +59,7 @@ printed=$(cat /tmp/printed)
 echo '--- away again'
 pg_ctlcluster "$major" main stop
 apt-get purge --yes pgevents "postgresql-$major-pgevents"
-for place in /usr/bin/pgevents /etc/pgevents /usr/lib/systemd/system/pgevents.service \
+for place in /usr/bin/pgevents /etc/pgevents /var/lib/pgevents /usr/lib/systemd/system/pgevents.service \
   /lib/systemd/system/pgevents.service "/usr/lib/postgresql/$major/lib/pgevents.so"; do
   [ ! -e "$place" ] || fail "$place stays"
 done
