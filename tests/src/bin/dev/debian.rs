@@ -20,7 +20,7 @@ const CARGO_DEB: &str = "3.8.0";
 /// When the tool cannot be built, or a build or a package fails.
 pub fn packages(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
     // It asks Debian's own tool which packages the libraries are from.
-    packages::ensure_program(
+    packages::ensure_program_of(
         progress,
         "dpkg-shlibdeps",
         "dpkg-dev",

@@ -104,12 +104,21 @@ pub fn ensure_plugins(progress: &Progress, postgres: &Installation) -> anyhow::R
     install(progress, &missing)
 }
 
-/// Makes sure of one program, which a package holds.
+/// Makes sure of one program that a package of the same name holds.
 ///
 /// # Errors
 ///
 /// When it is missing and cannot be installed.
-pub fn ensure_program(
+pub fn ensure_program(progress: &Progress, name: &str, reason: &'static str) -> anyhow::Result<()> {
+    ensure_program_of(progress, name, name, reason)
+}
+
+/// Makes sure of one program of a package.
+///
+/// # Errors
+///
+/// When it is missing and cannot be installed.
+pub fn ensure_program_of(
     progress: &Progress,
     program: &str,
     package: &str,

@@ -63,7 +63,6 @@ fn unpack(progress: &Progress, major: u32, folder: &Path) -> anyhow::Result<()> 
     super::ensure_program(
         progress,
         "patchelf",
-        "patchelf",
         "lets programs of another release find their libraries",
     )?;
     match fs::remove_dir_all(folder) {

@@ -23,7 +23,7 @@ impl Suite<'_> {
         let ready = stand_in::ensure_base_images(self.progress, &engine)
             .and_then(|()| {
                 let reason = "psql, as the README has it";
-                packages::ensure_program(self.progress, "psql", "postgresql-client", reason)
+                packages::ensure_program_of(self.progress, "psql", "postgresql-client", reason)
             })
             .and_then(|()| {
                 let mut images = engine.compose(&["build"]);

@@ -77,7 +77,6 @@ fn import_debian(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
     packages::ensure_program(
         progress,
         "debootstrap",
-        "debootstrap",
         "makes a small Debian for base images",
     )?;
     let folder = tempfile::tempdir().context("make a folder for the image")?;
