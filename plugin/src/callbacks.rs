@@ -5,8 +5,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use pgevents_proto::Lsn;
-use pgrx::{PgSqlErrorCode, ereport, pg_guard, pg_sys};
+use pgevents_proto::{Lsn, PROTOCOL_VERSION};
+use pgrx::{PgLogLevel, PgSqlErrorCode, ereport, pg_guard, pg_sys};
 
 use crate::{
     fault,
@@ -52,6 +52,7 @@ unsafe extern "C-unwind" fn startup_cb(
     let context = unsafe { Context::new(ctx) };
     context.configure(options, false);
     refuse_another_major();
+    greet();
     if is_init {
         return;
     }
@@ -172,6 +173,17 @@ unsafe fn session<'a>(ctx: *mut pg_sys::LogicalDecodingContext) -> Option<&'a mu
     // SAFETY: only startup_cb attaches state, a Session; callbacks run one at a time, so no other
     // reference exists.
     unsafe { Context::new(ctx).state::<Session>() }
+}
+
+/// Says who was loaded, to whoever asks for messages of that level: `pgevents doctor` reads it.
+fn greet() {
+    let version = env!("CARGO_PKG_VERSION");
+    let message = format!("pgevents {version}, protocol {PROTOCOL_VERSION}");
+    ereport!(
+        PgLogLevel::DEBUG1,
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        message
+    );
 }
 
 /// The layout of what PostgreSQL hands over differs between majors. The magic block catches that at

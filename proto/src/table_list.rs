@@ -1,7 +1,7 @@
 //! Which tables and columns are meant: the values of `tables`, `exclude-tables` and
 //! `exclude-columns`.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// A list such as `public.users, sales.*, audit.log_*`.
 ///
@@ -17,9 +17,7 @@ pub struct TableList {
 impl TableList {
     /// Whether any item matches the table.
     pub fn matches(&self, schema: &str, table: &str) -> bool {
-        self.patterns
-            .iter()
-            .any(|p| p.schema.matches(schema) && p.table.matches(table))
+        self.patterns.iter().any(|p| p.matches(schema, table))
     }
 
     /// The items, in the order of the list.
@@ -39,6 +37,19 @@ impl TablePattern {
     /// Schema and table when the item names exactly one table; `None` when it has a `*`.
     pub fn exact(&self) -> Option<(&str, &str)> {
         Some((self.schema.exact()?, self.table.exact()?))
+    }
+
+    /// Whether the item matches the table.
+    pub fn matches(&self, schema: &str, table: &str) -> bool {
+        self.schema.matches(schema) && self.table.matches(table)
+    }
+}
+
+/// For people: names as they are, without quotes or escapes.
+impl fmt::Display for TablePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (schema, table) = (&self.schema.texts, &self.table.texts);
+        write!(f, "{}.{}", schema.join("*"), table.join("*"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+mod doctor;
 mod slot;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{delivery::Unroutable, secret::Secret};
+pub use doctor::DoctorArgs;
 pub use slot::{SlotArgs, SlotCommand, WhichSlot};
 
 /// Moves the changes of PostgreSQL tables to RabbitMQ, one JSON event per row.
@@ -24,6 +26,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0   stopped as asked (SIGTERM, SIGINT, or the reader of standard output went away)
+  1   doctor has found something that has to be mended
   2   a setting, a permission or the server's configuration has to be changed first
   10  the slot existed before and is gone       11  the slot is lost: WAL was removed
   12  the slot was moved or made anew, or this is another system, timeline or an older copy
@@ -41,6 +44,13 @@ pub enum Command {
     /// Prints every message of an exchange: its routing key, then the event.
     #[command(name = "consumer_debug", visible_alias = "event_logger", after_long_help = CONSUMER_EXAMPLE)]
     ConsumerDebug(ConsumerArgs),
+    /// Examines both ends and says what has to be mended; takes the flags of producer.
+    ///
+    /// Prints a line for each check: ok, warn (works, but), fail (the relay cannot start, or events
+    /// will be missing) or skip (could not be looked at), each with the SQL or command that mends
+    /// it. Exit code 0: nothing failed; 1: something did; 2: a setting cannot be used. Changes
+    /// nothing.
+    Doctor(Box<DoctorArgs>),
     /// Makes, shows or drops the replication slot.
     Slot(SlotArgs),
     /// Succeeds when the process with the same PGEVENTS_HEALTH_FILE works.

@@ -1,7 +1,9 @@
 //! Settings as they are used, made from flags, environment and files.
 
 mod broker;
+mod doctor;
 mod error;
+mod management;
 mod passfile;
 mod postgres;
 mod secret_file;
@@ -19,7 +21,9 @@ use crate::{
 };
 pub use broker::Broker;
 use broker::amqp_name;
+pub use doctor::Doctor;
 pub use error::ConfigError;
+pub use management::ManagementUrl;
 pub use postgres::{ChannelBinding, Postgres, TlsMode};
 use secret_file::secret;
 pub use url::{BrokerUrl, UrlFault};
@@ -38,6 +42,8 @@ pub struct Producer {
     pub plugin_options: Vec<(&'static str, String)>,
     /// The tables asked for; `None`: all.
     pub tables: Option<TableList>,
+    /// The tables that are left out; `None`: none.
+    pub excluded_tables: Option<TableList>,
     /// Where events go.
     pub sink: Sink,
     /// What is decided about delivery.
@@ -99,7 +105,7 @@ impl Producer {
     pub fn new(args: &ProducerArgs, environment: Environment<'_>) -> Result<Self, ConfigError> {
         let target = SlotTarget::new(&args.postgres, &args.pgslot, environment)?;
         let tables = table_list("PGTABLES", &args.pgtables)?;
-        table_list("--exclude-tables", &args.exclude_tables)?;
+        let excluded_tables = table_list("--exclude-tables", &args.exclude_tables)?;
         let sink = match args.sink {
             SinkKind::Stdout => Sink::Stdout,
             SinkKind::Rabbitmq => Sink::Rabbitmq {
@@ -112,6 +118,7 @@ impl Producer {
             slot: target.slot,
             plugin_options: plugin_options(args),
             tables,
+            excluded_tables,
             sink,
             policy: Policy {
                 window_messages: args.window.into(),
@@ -266,4 +273,4 @@ fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

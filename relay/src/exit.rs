@@ -8,6 +8,8 @@ use std::{error::Error, fmt};
 pub enum Exit {
     /// Stopped as asked.
     Clean = 0,
+    /// `doctor` has found something that has to be mended.
+    Unhealthy = 1,
     /// A setting, a permission or the server's configuration has to be changed first.
     Configuration = 2,
     /// The slot existed before and is gone: changes may be missing.

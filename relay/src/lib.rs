@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod consumer;
 pub mod delivery;
+pub mod doctor;
 pub mod exit;
 pub mod health;
 pub mod log;

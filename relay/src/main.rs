@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use pgevents_relay::{
-    cli::{Cli, Command, LogArgs, SlotArgs},
-    config, consumer,
+    cli::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
+    config, consumer, doctor,
     exit::{Chain, Exit, Fate},
     health, log, producer,
     shutdown::Shutdown,
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let log_args = match &cli.command {
         Command::Producer(args) => &args.log,
         Command::ConsumerDebug(args) => &args.log,
+        Command::Doctor(args) => &args.producer.log,
         Command::Slot(args) => &args.command.which().log,
         Command::Health => return health(environment("PGEVENTS_HEALTH_FILE")),
     };
@@ -60,8 +61,10 @@ fn start(
 }
 
 async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
-    if let Command::Slot(args) = &cli.command {
-        return run_slot(args, environment).await;
+    match &cli.command {
+        Command::Slot(args) => return run_slot(args, environment).await,
+        Command::Doctor(args) => return run_doctor(args, environment).await,
+        Command::Producer(_) | Command::ConsumerDebug(_) | Command::Health => {}
     }
     let shutdown = Shutdown::listen().context("listen for signals")?;
     let fate = match &cli.command {
@@ -77,7 +80,7 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
-        Command::Slot(_) | Command::Health => return Ok(Exit::Clean),
+        Command::Slot(_) | Command::Doctor(_) | Command::Health => return Ok(Exit::Clean),
     };
     let (fate, fault): (Fate, anyhow::Error) = match fate {
         Ok(()) => return Ok(Exit::Clean),
@@ -88,6 +91,20 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
         Fate::Stop(exit) => exit,
         Fate::Retry | Fate::Wait => Exit::Bug,
     })
+}
+
+async fn run_doctor(
+    args: &DoctorArgs,
+    environment: config::Environment<'_>,
+) -> anyhow::Result<Exit> {
+    let report = doctor::examine(&config::Doctor::new(args, environment)?).await;
+    let mut output = std::io::stdout();
+    let printed = match args.json {
+        true => report.print_json(&mut output),
+        false => report.print(&mut output),
+    };
+    printed.context("write to standard output")?;
+    Ok(report.exit())
 }
 
 async fn run_slot(args: &SlotArgs, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
@@ -121,6 +138,7 @@ fn warn_of_secrets(matches: &ArgMatches) {
     for (flag, better) in [
         ("pgpassword", "PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass"),
         ("rabbitmq_url", "RABBITMQ_URL or RABBITMQ_URL_FILE"),
+        ("rabbitmq_management_url", "RABBITMQ_MANAGEMENT_URL"),
     ] {
         let source = arguments
             .try_contains_id(flag)

@@ -32,7 +32,7 @@ pub const SESSION_SETTINGS: [(&str, &str); 6] = [
 ];
 
 /// Output plugin that the relay reads.
-const PLUGIN: &str = "pgevents";
+pub const PLUGIN: &str = "pgevents";
 
 /// How the relay's sessions are named in `pg_stat_activity` and `pg_stat_replication`.
 pub const APPLICATION_NAME: &str = "pgevents";

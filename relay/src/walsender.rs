@@ -3,10 +3,12 @@
 
 mod command;
 mod login;
+mod probe;
 mod reader;
 mod status;
 
 pub use command::{System, start_replication};
 pub use login::Session;
+pub use probe::Probe;
 pub use reader::{Message, Reader};
 pub use status::{Progress, StatusTask};

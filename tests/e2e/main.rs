@@ -6,6 +6,7 @@
 mod contract;
 mod crash;
 mod differential;
+mod doctor;
 mod encodings;
 mod endurance;
 mod faults;

@@ -53,6 +53,19 @@ pub enum ChannelBinding {
     Require,
 }
 
+impl TlsMode {
+    /// The name as in PGSSLMODE.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
 impl Postgres {
     /// Checks what was typed and adds what the environment and files say.
     pub(super) fn new(

@@ -80,3 +80,9 @@ fn the_folder_of_a_socket_is_a_host() {
     assert!(postgres.is_socket());
     assert_eq!(postgres.address(), "/run/postgresql/.s.PGSQL.5432");
 }
+
+/// Settings of a server that no test connects to.
+pub(crate) fn postgres() -> Postgres {
+    let config = producer("--sink stdout --pgslot s --pgdatabase shop", &[]);
+    config.expect("valid").postgres
+}

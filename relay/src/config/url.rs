@@ -73,6 +73,12 @@ impl BrokerUrl {
         &self.uri.vhost
     }
 
+    /// User and password.
+    pub(super) fn login(&self) -> (String, Secret) {
+        let login = &self.uri.authority.userinfo;
+        (login.username.clone(), Secret::new(&login.password))
+    }
+
     /// The user.
     pub fn user(&self) -> &str {
         &self.uri.authority.userinfo.username

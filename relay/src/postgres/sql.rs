@@ -18,6 +18,7 @@ use crate::config::{ChannelBinding, Postgres};
 #[derive(Debug)]
 pub struct Sql<'a> {
     client: Client,
+    encrypted: bool,
     connection: JoinHandle<Result<(), tokio_postgres::Error>>,
     config: &'a Postgres,
 }
@@ -30,6 +31,7 @@ impl<'a> Sql<'a> {
     /// Why not.
     pub async fn connect(config: &'a Postgres) -> Result<Self, PostgresError> {
         let stream = Stream::connect(config).await?;
+        let encrypted = stream.is_encrypted();
         let mut login = Config::new();
         // The stream is already as it has to be, encrypted or not; `AsItIs` hands it on.
         login
@@ -61,6 +63,7 @@ impl<'a> Sql<'a> {
             .map_err(|error| failure(error, config))?;
         Ok(Self {
             client,
+            encrypted,
             connection: tokio::spawn(connection),
             config,
         })
@@ -69,6 +72,11 @@ impl<'a> Sql<'a> {
     /// The client.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// Waits for the end of an idle session, and says what it was. The session is of no use then.
@@ -81,7 +89,7 @@ impl<'a> Sql<'a> {
     }
 
     /// What a failed statement means.
-    pub(super) fn failure(&self, error: tokio_postgres::Error) -> PostgresError {
+    pub(crate) fn failure(&self, error: tokio_postgres::Error) -> PostgresError {
         failure(error, self.config)
     }
 }

@@ -204,6 +204,12 @@ impl Session {
 
 /// What an error response means.
 pub(super) fn refusal(body: &ErrorResponseBody, config: &Postgres) -> PostgresError {
+    let (sqlstate, message) = refusal_parts(body);
+    config.refusal(&sqlstate, &message)
+}
+
+/// SQLSTATE and message of an error response.
+pub(super) fn refusal_parts(body: &ErrorResponseBody) -> (String, String) {
     let (mut sqlstate, mut message) = (String::new(), String::new());
     let mut fields = body.fields();
     while let Ok(Some(field)) = fields.next() {
@@ -215,7 +221,7 @@ pub(super) fn refusal(body: &ErrorResponseBody, config: &Postgres) -> PostgresEr
             _ => {}
         }
     }
-    config.refusal(&sqlstate, &message)
+    (sqlstate, message)
 }
 
 pub(super) fn unexpected(error: io::Error) -> PostgresError {

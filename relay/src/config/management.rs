@@ -1,0 +1,127 @@
+use std::fmt;
+
+use hyper::Uri;
+
+use super::{BrokerUrl, ConfigError};
+use crate::secret::Secret;
+
+/// Where RabbitMQ's management API is, and who asks. Printing it shows neither user nor password.
+#[derive(Clone)]
+pub struct ManagementUrl {
+    host: String,
+    port: u16,
+    /// Path before `/api`, without a slash at its end.
+    prefix: String,
+    user: String,
+    password: Secret,
+}
+
+impl ManagementUrl {
+    /// Reads `http://host:port`, with `user:password@` before the host or, without it, the login of
+    /// the broker's URL.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, without repeating it.
+    pub fn parse(url: &Secret, broker: &BrokerUrl) -> Result<Self, ConfigError> {
+        let uri: Uri = url.reveal().trim().parse().map_err(|_| Self::fault())?;
+        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(Self::fault());
+        };
+        let (user, password) = match authority.as_str().rsplit_once('@') {
+            Some((login, _)) => {
+                let (user, password) = login.split_once(':').ok_or_else(Self::fault)?;
+                (user.to_owned(), Secret::new(password))
+            }
+            None => broker.login(),
+        };
+        Ok(Self {
+            host: authority.host().to_owned(),
+            port: authority.port_u16().unwrap_or(15_672),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            user,
+            password,
+        })
+    }
+
+    /// Host name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path before `/api`; empty, or without a slash at its end.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The user.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The password.
+    pub fn password(&self) -> &Secret {
+        &self.password
+    }
+
+    fn fault() -> ConfigError {
+        ConfigError::Value {
+            name: "RABBITMQ_MANAGEMENT_URL",
+            value: "(not repeated)".to_owned(),
+            expected: "of the form http://host:15672 or http://user:password@host:15672",
+        }
+    }
+}
+
+impl fmt::Display for ManagementUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+    }
+}
+
+impl fmt::Debug for ManagementUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<ManagementUrl, ConfigError> {
+        let broker = BrokerUrl::parse(&Secret::new("amqp://relay:broker-canary@h/%2f"));
+        ManagementUrl::parse(&Secret::new(url), &broker.expect("valid"))
+    }
+
+    #[test]
+    fn the_login_is_that_of_the_broker_unless_it_has_its_own() {
+        let url = parse("http://h.example/mq/").expect("valid");
+        assert_eq!((url.host(), url.port()), ("h.example", 15_672));
+        assert_eq!(url.prefix(), "/mq");
+        assert_eq!(
+            (url.user(), url.password().reveal()),
+            ("relay", "broker-canary")
+        );
+        let url = parse("http://look:other-canary@h:80").expect("valid");
+        assert_eq!(
+            (url.user(), url.password().reveal()),
+            ("look", "other-canary")
+        );
+        assert_eq!(url.prefix(), "");
+        assert!(!format!("{url} {url:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_url() {
+        for url in ["", "h:15672", "ftp://u:canary@h", "http://canary@h"] {
+            let refusal = parse(url).expect_err(url).to_string();
+            assert!(!refusal.contains("canary"), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use lapin::{
+    Channel, Connection, ExchangeKind,
+    options::{ExchangeDeclareOptions, ExchangeUnbindOptions},
+    types::FieldTable,
+};
+use tokio::time::timeout;
+
+use super::Finding;
+use crate::{
+    cli::ExchangeDeclare,
+    config::Broker,
+    publish::{PublishError, connect, reply_code, short},
+};
+
+/// Longest time for one question to the broker.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Exchanges that every virtual host has; see [`may_write`].
+const BUILT_IN: [&str; 2] = ["amq.topic", "amq.fanout"];
+
+/// Looks at the broker over AMQP; nothing is published.
+pub(super) async fn examine(broker: &Broker, declare: ExchangeDeclare) -> Vec<Finding> {
+    const CHECK: &str = "broker.connection";
+    // The channel of the login is not needed: each question has its own, as a refusal closes it.
+    let (connection, _) = match connect(broker, "pgevents doctor").await {
+        Ok(opened) => opened,
+        Err(error) => return vec![Finding::failure(CHECK, &error)],
+    };
+    let (url, user) = (&broker.url, broker.url.user());
+    let vhost = url.vhost();
+    let mut findings = vec![Finding::ok(
+        CHECK,
+        format!("{url}, virtual host {vhost:?}, user {user:?}"),
+    )];
+    findings.push(tls(broker));
+    findings.extend(exchange(&connection, broker, declare).await);
+    findings
+}
+
+fn tls(broker: &Broker) -> Finding {
+    const CHECK: &str = "broker.tls";
+    let url = broker.url.to_string();
+    let local = ["://localhost:", "://127."];
+    match url.starts_with("amqps://") {
+        true => Finding::ok(CHECK, "encrypted, and the certificate is checked"),
+        false if local.iter().any(|host| url.contains(host)) => {
+            Finding::ok(CHECK, "not encrypted, on this machine")
+        }
+        false => Finding::warn(
+            CHECK,
+            "not encrypted: the password and every row can be read on the way",
+            "use amqps:// in RABBITMQ_URL",
+        ),
+    }
+}
+
+/// What came of one question.
+enum Answer {
+    Yes,
+    /// The reply code, and the broker's words.
+    No(u16, String),
+    /// There was none; the connection is of no use any more.
+    Lost(PublishError),
+}
+
+async fn exchange(
+    connection: &Connection,
+    broker: &Broker,
+    declare: ExchangeDeclare,
+) -> Vec<Finding> {
+    const CHECK: &str = "broker.exchange";
+    let (name, user) = (&broker.exchange, broker.url.user());
+    let about = |finding: Finding| finding.about(name);
+    let missing = match declared(connection, broker, true).await {
+        Answer::Yes => false,
+        Answer::No(404, _) => true,
+        Answer::No(_, said) => {
+            let fix = format!("give {user:?} the permission to read it, or check the name");
+            return vec![about(Finding::fail(CHECK, said, fix))];
+        }
+        Answer::Lost(error) => return vec![about(Finding::failure(CHECK, &error))],
+    };
+    if missing {
+        return vec![about(match declare {
+            ExchangeDeclare::Declare => {
+                Finding::ok(CHECK, "does not exist; the relay makes it when it starts")
+            }
+            ExchangeDeclare::Passive | ExchangeDeclare::Off => Finding::fail(
+                CHECK,
+                "does not exist",
+                format!(
+                    "run: rabbitmqadmin declare exchange name={name} type=topic durable=true; or \
+                     use --exchange-declare declare"
+                ),
+            ),
+        })];
+    }
+    // It is there, so declaring it changes nothing and only compares.
+    let kind = match (declared(connection, broker, false).await, declare) {
+        (Answer::Yes, _) => Finding::ok(CHECK, "a durable topic exchange"),
+        (Answer::No(406, _), _) => Finding::fail(
+            CHECK,
+            "exists and is no durable topic exchange",
+            "name another one in RABBITMQ_EXCHANGE, or delete it",
+        ),
+        (Answer::No(403, _), ExchangeDeclare::Declare) => Finding::fail(
+            CHECK,
+            format!("{user:?} may not declare it"),
+            format!(
+                "give {user:?} the permission to configure it, or use --exchange-declare passive"
+            ),
+        ),
+        (Answer::No(403, _), ExchangeDeclare::Passive | ExchangeDeclare::Off) => {
+            Finding::ok(CHECK, "exists; its type cannot be seen by this user")
+        }
+        (Answer::No(_, said), _) => Finding::fail(CHECK, said, "check RABBITMQ_EXCHANGE"),
+        (Answer::Lost(error), _) => Finding::failure(CHECK, &error),
+    };
+    vec![about(kind), about(may_write(connection, broker).await)]
+}
+
+async fn declared(connection: &Connection, broker: &Broker, passive: bool) -> Answer {
+    ask(connection, async |channel| {
+        let options = ExchangeDeclareOptions {
+            passive,
+            durable: true,
+            ..Default::default()
+        };
+        let (name, kind) = (short(&broker.exchange), ExchangeKind::Topic);
+        let arguments = FieldTable::default();
+        channel
+            .exchange_declare(name, kind, options, arguments)
+            .await
+    })
+    .await
+}
+
+/// AMQP has no question for the permission to publish. Removing a binding that does not exist
+/// changes nothing, and needs the permission to write the exchange; also that to read the other
+/// exchange, whose refusal comes later and names it.
+async fn may_write(connection: &Connection, broker: &Broker) -> Finding {
+    const CHECK: &str = "broker.publish";
+    let user = broker.url.user();
+    let other = BUILT_IN.into_iter().find(|name| *name != broker.exchange);
+    let other = other.unwrap_or(BUILT_IN[0]);
+    let key = format!("pgevents.doctor.{:x}", fastrand::u64(..));
+    let unbound = ask(connection, async |channel| {
+        let (to, from) = (short(&broker.exchange), short(other));
+        let (options, arguments) = (ExchangeUnbindOptions::default(), FieldTable::default());
+        channel
+            .exchange_unbind(to, from, short(&key), options, arguments)
+            .await
+    });
+    match unbound.await {
+        Answer::Yes => Finding::ok(CHECK, format!("{user:?} may publish")),
+        Answer::No(403, said) if said.contains(&format!("'{other}'")) => {
+            Finding::ok(CHECK, format!("{user:?} may publish"))
+        }
+        Answer::No(403, _) => Finding::fail(
+            CHECK,
+            format!("{user:?} may not publish to it"),
+            format!("give {user:?} the permission to write it: rabbitmqctl set_permissions"),
+        ),
+        Answer::No(_, said) => Finding::skip(CHECK, said),
+        Answer::Lost(error) => Finding::failure(CHECK, &error),
+    }
+}
+
+/// Asks on a channel of its own.
+async fn ask(
+    connection: &Connection,
+    question: impl AsyncFnOnce(Channel) -> lapin::Result<()>,
+) -> Answer {
+    let lost = |error| Answer::Lost(PublishError::Lost(Box::new(error)));
+    let asked = timeout(PATIENCE, async {
+        let channel = connection.create_channel().await?;
+        question(channel).await
+    });
+    match asked.await {
+        Ok(Ok(())) => Answer::Yes,
+        Ok(Err(error)) => match reply_code(&error) {
+            Some(code) => Answer::No(code, error.to_string()),
+            None => lost(error),
+        },
+        Err(_) => lost(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}
