@@ -161,6 +161,10 @@ pub struct ProducerArgs {
     /// the first event
     #[arg(long, requires = "accept_gap")]
     pub gap_record: bool,
+    /// Address for monitoring, e.g. 127.0.0.1:9187: /metrics for Prometheus, /livez and /readyz, without
+    /// a login [default: nothing listens]
+    #[arg(long, env = "PGEVENTS_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<String>,
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -267,6 +271,17 @@ pub struct ConsumerArgs {
     /// Type of the queue when it has to be made
     #[arg(long, value_enum, default_value_t = QueueType::Classic, value_name = "TYPE")]
     pub queue_type: QueueType,
+    /// Show only events of these tables, e.g. public.users,sales.* [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub table: Option<String>,
+    /// Show only these actions [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    pub action: Vec<EventAction>,
+    /// One JSON object a line, {"routing_key":…,"message_id":…,"event":…}. Otherwise: what has
+    /// changed, in colour, on a terminal (not with NO_COLOR), and else a line with the routing key
+    /// and one with the event
+    #[arg(long)]
+    pub json: bool,
     /// How to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -303,6 +318,35 @@ pub enum ExchangeDeclare {
     Passive,
     /// Not looked for.
     Off,
+}
+
+/// What happened to a row, as in `--action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventAction {
+    /// `"I"`
+    #[value(alias = "I")]
+    Insert,
+    /// `"U"`
+    #[value(alias = "U")]
+    Update,
+    /// `"D"`
+    #[value(alias = "D")]
+    Delete,
+    /// `"T"`
+    #[value(alias = "T")]
+    Truncate,
+}
+
+impl EventAction {
+    /// The action in an event.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Insert => "I",
+            Self::Update => "U",
+            Self::Delete => "D",
+            Self::Truncate => "T",
+        }
+    }
 }
 
 /// Type of the consumer's queue.

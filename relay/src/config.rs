@@ -9,12 +9,13 @@ mod postgres;
 mod secret_file;
 mod url;
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use pgevents_proto::TableList;
 
 use crate::{
     cli::{ConsumerArgs, ExchangeDeclare, PostgresArgs, ProducerArgs, QueueType, SinkKind},
+    consumer::{Filter, View},
     delivery::Policy,
     position::StateFile,
     tls::{Certificates, Identity},
@@ -58,6 +59,8 @@ pub struct Producer {
     pub accept_gap: bool,
     /// Whether to tell consumers then.
     pub gap_record: bool,
+    /// Where monitoring may ask; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// A replication slot and the server that has it.
@@ -94,6 +97,10 @@ pub struct Consumer {
     pub binding_keys: Vec<String>,
     /// Type of a queue that has to be made.
     pub queue_type: QueueType,
+    /// Which messages are shown.
+    pub filter: Filter,
+    /// How they are shown.
+    pub view: View,
 }
 
 impl Producer {
@@ -135,6 +142,7 @@ impl Producer {
                 .map(StateFile::new),
             accept_gap: args.accept_gap,
             gap_record: args.gap_record,
+            metrics_listen: metrics_listen(&args.metrics_listen)?,
         })
     }
 }
@@ -190,6 +198,11 @@ impl Consumer {
             queue: amqp_name("RABBITMQ_QUEUE_NAME", queue)?,
             binding_keys,
             queue_type: args.queue_type,
+            filter: Filter {
+                tables: table_list("--table", &args.table)?,
+                actions: args.action.clone(),
+            },
+            view: View::fitting(args.json, environment),
         })
     }
 }
@@ -244,6 +257,18 @@ fn table_list(
     let list = given(value).map(|text| text.parse());
     list.transpose()
         .map_err(|source| ConfigError::Tables { name, source })
+}
+
+fn metrics_listen(value: &Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(value) = given(value) else {
+        return Ok(None);
+    };
+    let expected = "give an IP address and a port, e.g. 127.0.0.1:9187 or [::1]:9187";
+    value.parse().map(Some).map_err(|_| ConfigError::Value {
+        name: "PGEVENTS_METRICS_LISTEN",
+        value,
+        expected,
+    })
 }
 
 fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {

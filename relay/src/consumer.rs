@@ -1,5 +1,9 @@
 //! `consumer_debug`: shows what arrives, for people and scripts.
 
+mod diff;
+mod filter;
+mod view;
+
 use std::{pin::Pin, task::Poll, time::Duration};
 
 use futures_util::{Stream, future::poll_fn};
@@ -18,6 +22,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+pub use filter::Filter;
+pub use view::View;
+
 use crate::{
     backoff::Backoff,
     cli::{ExchangeDeclare, QueueType},
@@ -27,6 +34,7 @@ use crate::{
     publish::{PublishError, connect, declare_exchange, reply_code, short, stdout_failure},
     shutdown::Shutdown,
 };
+use view::Arrived;
 
 /// Messages that the broker may send ahead of the acknowledgements.
 const PREFETCH: u16 = 200;
@@ -34,8 +42,8 @@ const PREFETCH: u16 = 200;
 /// Longest time for declaring queue and bindings.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prints every message of the queue until a stop is requested: a line `routing_key <key>`, then a
-/// line with the event. A message is acknowledged when it is printed and flushed.
+/// Prints every message of the queue that passes the filter until a stop is requested. A message is
+/// acknowledged when it is printed and flushed, or has not passed.
 ///
 /// # Errors
 ///
@@ -95,7 +103,7 @@ async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) 
     let _working = health::working();
     let mut text = Vec::new();
     loop {
-        if let Err(failure) = print_arrived(&mut consumer, output, &mut text).await {
+        if let Err(failure) = print_arrived(config, &mut consumer, output, &mut text).await {
             return failure;
         }
     }
@@ -139,28 +147,39 @@ async fn subscribe(config: &Consumer, channel: &Channel) -> Result<lapin::Consum
 
 /// Prints what has arrived, waiting for one message at least, and acknowledges it together.
 async fn print_arrived(
+    config: &Consumer,
     consumer: &mut lapin::Consumer,
     output: &mut Stdout,
     text: &mut Vec<u8>,
 ) -> Result<(), PublishError> {
     text.clear();
-    let mut last = take(text, next(consumer).await?);
+    let mut last = take(config, text, next(consumer).await?);
     while let Some(delivery) = next_if_arrived(consumer).await? {
-        last = take(text, delivery);
+        last = take(config, text, delivery);
     }
-    output.write_all(text).await.map_err(stdout_failure)?;
-    output.flush().await.map_err(stdout_failure)?;
+    if !text.is_empty() {
+        output.write_all(text).await.map_err(stdout_failure)?;
+        output.flush().await.map_err(stdout_failure)?;
+    }
     let acked = last.acker.ack(BasicAckOptions { multiple: true }).await;
     acked.map_err(|source| PublishError::Lost(Box::new(source)))?;
     Ok(())
 }
 
-fn take(text: &mut Vec<u8>, delivery: Delivery) -> Delivery {
-    text.extend_from_slice(b"routing_key ");
-    text.extend_from_slice(delivery.routing_key.as_str().as_bytes());
-    text.push(b'\n');
-    text.extend_from_slice(&delivery.data);
-    text.push(b'\n');
+fn take(config: &Consumer, text: &mut Vec<u8>, delivery: Delivery) -> Delivery {
+    let message_id = delivery.properties.message_id().as_ref();
+    let message = Arrived {
+        routing_key: delivery.routing_key.as_str(),
+        message_id: message_id.map_or("", |id| id.as_str()),
+        body: &delivery.data,
+    };
+    let body = match config.view.reads() || !config.filter.is_open() {
+        true => serde_json::from_slice(&delivery.data).ok(),
+        false => None,
+    };
+    if config.filter.passes(body.as_ref()) {
+        config.view.show(message, body.as_ref(), text);
+    }
     delivery
 }
 

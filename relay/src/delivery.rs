@@ -4,8 +4,10 @@
 //! what it answers; the time comes from outside. So a simulation drives the very code that runs.
 
 mod ack;
+mod backlog;
 mod counts;
 mod feed;
+mod flow;
 mod patience;
 mod policy;
 mod resume;
@@ -18,6 +20,7 @@ use pgevents_proto::Lsn;
 pub use ack::AckTracker;
 pub use counts::Counts;
 pub use feed::{Feed, Outgoing, Outlet};
+pub use flow::Flow;
 use patience::Patience;
 pub use policy::{Policy, Unroutable};
 pub use resume::resume_after;
@@ -64,6 +67,10 @@ pub struct Delivery {
     patience: Patience,
     stopping: bool,
     counts: Counts,
+    /// When the session started.
+    started: Duration,
+    /// What the plugin has kept back in this session: by its options, and because nothing changed.
+    kept_back: (u64, u64),
 }
 
 impl Delivery {
@@ -77,6 +84,8 @@ impl Delivery {
             patience: Patience::default(),
             stopping: false,
             counts: Counts::default(),
+            started: Duration::ZERO,
+            kept_back: (0, 0),
         }
     }
 
@@ -87,6 +96,8 @@ impl Delivery {
         self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
         self.patience = Patience::since(now);
         self.counts.sessions += 1;
+        self.started = now;
+        self.kept_back = (0, 0);
     }
 
     /// A stop is requested: the open transaction is the last.
@@ -128,6 +139,20 @@ impl Delivery {
     pub fn commit(&mut self, end_lsn: Lsn) {
         self.counts.transactions += 1;
         self.ack.commit(end_lsn);
+    }
+
+    /// A frame of so many bytes was read.
+    pub fn received(&mut self, bytes: u64) {
+        self.counts.received_bytes += bytes;
+    }
+
+    /// The plugin has kept back so many rows since the session started: by its options, and updates
+    /// that changed nothing.
+    pub fn kept_back(&mut self, filtered: u64, unchanged: u64) {
+        let (before_filtered, before_unchanged) = self.kept_back;
+        self.counts.rows_filtered += filtered.saturating_sub(before_filtered);
+        self.counts.rows_unchanged += unchanged.saturating_sub(before_unchanged);
+        self.kept_back = (filtered, unchanged);
     }
 
     /// The server says that it has sent everything before `wal_end`.
@@ -201,6 +226,16 @@ impl Delivery {
     /// Whether nothing is on its way to the sink.
     pub fn is_idle(&self) -> bool {
         self.window.is_empty()
+    }
+
+    /// How the stream flows, as of the last tick, which was at `now`.
+    pub fn flow(&self, now: Duration) -> Flow {
+        Flow {
+            in_flight: self.window.messages(),
+            in_flight_bytes: self.window.bytes(),
+            running: now.saturating_sub(self.started),
+            ..self.patience.flow(now)
+        }
     }
 
     /// What has happened so far.

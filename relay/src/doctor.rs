@@ -45,9 +45,7 @@ pub async fn examine(config: &Doctor) -> Report {
     };
     let (mut findings, tables) = postgres(&target, &wanted).await;
     let Sink::Rabbitmq {
-        broker,
-        declare,
-        ..
+        broker, declare, ..
     } = &config.producer.sink
     else {
         findings.push(Finding::skip(

@@ -9,7 +9,9 @@ use pgevents_relay::{
     cli::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
     config, consumer, doctor,
     exit::{Chain, Exit, Fate},
-    health, log, producer,
+    health, log,
+    metrics::{self, Board, Identity, MetricsError, Page},
+    producer,
     shutdown::Shutdown,
     slot,
 };
@@ -70,7 +72,9 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
     let fate = match &cli.command {
         Command::Producer(args) => {
             let config = config::Producer::new(args, environment)?;
-            producer::run(&config, &shutdown)
+            let board = Board::default();
+            start_metrics(&config, &board).await?;
+            producer::run(&config, &shutdown, &board)
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
@@ -91,6 +95,23 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
         Fate::Stop(exit) => exit,
         Fate::Retry | Fate::Wait => Exit::Bug,
     })
+}
+
+/// Starts to answer monitoring, if that is wanted.
+async fn start_metrics(config: &config::Producer, board: &Board) -> Result<(), MetricsError> {
+    let Some(address) = config.metrics_listen else {
+        return Ok(());
+    };
+    let listener = metrics::listen(address).await?;
+    let (postgres, slot) = (config.postgres.clone(), config.slot.clone());
+    let identity = Identity {
+        slot: slot.clone(),
+        database: postgres.database.clone(),
+    };
+    let page = Page::new(board.clone(), identity);
+    tokio::spawn(metrics::serve(listener, board.clone(), page));
+    tokio::spawn(metrics::watch_slot(postgres, slot, board.clone()));
+    Ok(())
 }
 
 async fn run_doctor(

@@ -11,7 +11,7 @@ mod readiness;
 mod server;
 mod slot_watch;
 
-pub use board::{Board, Counters, Flow, Reading, State};
+pub use board::{Board, Reading, Side, State};
 pub use page::{Identity, Page};
 pub use readiness::Readiness;
 pub use server::{MetricsError, listen, serve};

@@ -17,6 +17,7 @@ use crate::{
     delivery::Feed,
     exit::{Chain, Exit, Fate},
     health,
+    metrics::{Board, State},
     position::Position,
     publish::{PublishError, Sink},
     shutdown::Shutdown,
@@ -34,14 +35,20 @@ struct Relay<'a> {
     /// The server's process that served the last stream.
     walsender: Option<i32>,
     feed: Feed,
+    board: &'a Board,
 }
 
-/// Runs until a stop is requested or something only an operator can mend.
+/// Runs until a stop is requested or something only an operator can mend. What monitoring may know
+/// goes to `board`.
 ///
 /// # Errors
 ///
 /// What has to be mended; its [`ProducerError::fate`] holds the exit code.
-pub async fn run(config: &Producer, shutdown: &Shutdown) -> Result<(), ProducerError> {
+pub async fn run(
+    config: &Producer,
+    shutdown: &Shutdown,
+    board: &Board,
+) -> Result<(), ProducerError> {
     let mut relay = Relay {
         config,
         shutdown,
@@ -49,6 +56,7 @@ pub async fn run(config: &Producer, shutdown: &Shutdown) -> Result<(), ProducerE
         last: None,
         walsender: None,
         feed: Feed::new(config.policy),
+        board,
     };
     let mut backoff = Backoff::new();
     loop {
@@ -57,6 +65,8 @@ pub async fn run(config: &Producer, shutdown: &Shutdown) -> Result<(), ProducerE
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
+        board.failed(failure.side(), relay.feed.delivery.counts());
+        board.enter(State::Connecting);
         if relay.acknowledged() > before && before.is_some() {
             backoff.reset();
         }
@@ -93,7 +103,7 @@ impl Relay<'_> {
             return Err(ProducerError::SinkMissing);
         };
         let gap = opened.gap.clone();
-        let pump = Pump::new(self.config, opened, sink, &mut self.feed);
+        let pump = Pump::new(self.config, opened, sink, &mut self.feed, self.board);
         let working = health::working();
         let (outcome, sink) = pump.run(watch, shutdown).await;
         drop(working);

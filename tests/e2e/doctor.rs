@@ -172,3 +172,63 @@ async fn a_plugin_that_is_not_installed_is_found_without_a_slot() {
     found.check("postgres.plugin", "", "fail", "pg_config --pkglibdir");
     lab.finish().await;
 }
+
+#[tokio::test]
+async fn the_management_api_shows_keys_without_a_queue_and_alarms() {
+    let lab = Lab::with_own_rabbitmq().await;
+    lab.sql("CREATE TABLE users (id int PRIMARY KEY); ALTER TABLE users REPLICA IDENTITY FULL;")
+        .await;
+    let management = lab.rabbitmq().serve_management().expect("start the API");
+    let doctor = || {
+        let doctor = lab.command("doctor").env("PGTABLES", "public.users");
+        doctor.env("RABBITMQ_MANAGEMENT_URL", &management)
+    };
+    let found = Findings::of(doctor(), SOMETHING_FAILED).await;
+    found.check("broker.version", "", "ok", "RabbitMQ");
+    found.check("broker.binding", "public.users", "fail", "declare binding");
+
+    let _classic = lab.queue().await;
+    let found = Findings::of(doctor(), NOTHING_FAILED).await;
+    found.check("broker.alarms", "", "ok", "none");
+    found.check("broker.binding", "public.users", "ok", lab.name());
+    found.check("broker.queue", lab.name(), "warn", "quorum");
+
+    lab.rabbitmq().alarm(true).expect("raise the alarm");
+    let found = Findings::of(doctor(), SOMETHING_FAILED).await;
+    found.check("broker.alarms", "", "fail", "memory alarm");
+    lab.rabbitmq().alarm(false).expect("end the alarm");
+
+    let wrong = management.replace("http://", "http://lab:wrong-canary@");
+    let doctor = lab.command("doctor").env("RABBITMQ_MANAGEMENT_URL", &wrong);
+    let found = Findings::of(doctor, SOMETHING_FAILED).await;
+    found.check("broker.management", "", "fail", "401");
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn a_user_without_permissions_is_told_which_it_needs() {
+    let lab = Lab::start().await;
+    let _queue = lab.queue().await;
+    let (broker, user) = (lab.rabbitmq(), lab.name());
+    broker
+        .control(&["add_user", user, "plain"])
+        .expect("add a user");
+    let permit = |configure, write, read| {
+        let arguments = ["set_permissions", user, configure, write, read];
+        broker.control(&arguments).expect("set permissions");
+    };
+    let url = broker.url_of(user, "plain", "%2f");
+    let doctor = || lab.command("doctor").env("RABBITMQ_URL", &url);
+    permit(".*", "^$", ".*");
+    let found = Findings::of(doctor(), SOMETHING_FAILED).await;
+    found.check("broker.publish", "", "fail", "set_permissions");
+    // No more than it needs: amq.topic cannot be read.
+    let only = format!("^{user}$");
+    permit(&only, &only, "^$");
+    let found = Findings::of(doctor(), NOTHING_FAILED).await;
+    found.check("broker.publish", "", "ok", "may publish");
+    permit("^$", &only, "^$");
+    let found = Findings::of(doctor(), SOMETHING_FAILED).await;
+    found.check("broker.exchange", "", "fail", "--exchange-declare passive");
+    lab.finish().await;
+}

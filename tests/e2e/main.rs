@@ -3,6 +3,7 @@
 //! Every test owns its database, slot, exchange and queue, waits for events, and ends with
 //! `lab.finish()`, which fails it for any warning or error in the logs that it did not expect.
 
+mod consumer;
 mod contract;
 mod crash;
 mod differential;
@@ -14,6 +15,7 @@ mod filters;
 mod identity;
 mod majors;
 mod messages;
+mod metrics;
 mod names;
 mod opt_in;
 mod partitions;

@@ -4,6 +4,8 @@
 pub struct Counts {
     /// Sessions that were started; all but the first are reconnections.
     pub sessions: u64,
+    /// Bytes of frames that were read.
+    pub received_bytes: u64,
     /// Transactions that were read to their end.
     pub transactions: u64,
     /// Messages that went to the sink, repeated ones included.
@@ -16,4 +18,8 @@ pub struct Counts {
     pub returned: u64,
     /// Messages that the sink refused.
     pub nacked: u64,
+    /// Rows that the plugin kept back by its options.
+    pub rows_filtered: u64,
+    /// Updates that changed nothing and that the plugin kept back.
+    pub rows_unchanged: u64,
 }

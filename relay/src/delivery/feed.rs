@@ -1,12 +1,12 @@
 use std::collections::HashSet;
 
 use pgevents_proto::{
-    Action, Change, Event, EventJson, EventKeyPrefix, Message, PG_EPOCH_UNIX_MICROS, Relation,
-    ReplicaIdentity,
+    Action, Change, Event, EventJson, EventKeyPrefix, Hello, Message, PG_EPOCH_UNIX_MICROS,
+    Relation, ReplicaIdentity,
 };
 use tracing::{debug, warn};
 
-use super::{Delivery, Policy};
+use super::{Delivery, Policy, backlog::Backlog};
 use crate::{position::Gap, postgres::quote_identifier, publish::LONGEST_KEY};
 
 /// Prefix of logical messages that are events; the rest of it is the routing key.
@@ -55,6 +55,8 @@ pub struct Feed {
     pub delivery: Delivery,
     /// Tables that the operator was told about.
     advised: HashSet<String>,
+    backlog: Backlog,
+    plugin: Option<Hello>,
     system_id: u64,
     key: EventKeyPrefix,
     /// Seconds since 1970.
@@ -70,6 +72,8 @@ impl Feed {
         Self {
             delivery: Delivery::new(policy),
             advised: HashSet::new(),
+            backlog: Backlog::default(),
+            plugin: None,
             system_id: 0,
             key: EventKeyPrefix::default(),
             commit_time: 0,
@@ -82,6 +86,7 @@ impl Feed {
     /// A session with this system starts; `now` as for [`Delivery::start`].
     pub fn start(&mut self, system_id: u64, now: std::time::Duration) {
         self.system_id = system_id;
+        self.backlog = Backlog::default();
         self.delivery.start(now);
     }
 
@@ -98,13 +103,16 @@ impl Feed {
     /// Takes one event of the stream; what it has to say goes to `outlet`.
     pub fn event(&mut self, event: Event<'_>, outlet: &mut impl Outlet) {
         match event {
-            Event::Hello(hello) => debug!(
-                plugin = hello.plugin_version,
-                server = hello.server_version_num,
-                encoding = hello.database_encoding,
-                options = hello.options.join(" "),
-                "plugin says hello"
-            ),
+            Event::Hello(hello) => {
+                debug!(
+                    plugin = hello.plugin_version,
+                    server = hello.server_version_num,
+                    encoding = hello.database_encoding,
+                    options = hello.options.join(" "),
+                    "plugin says hello"
+                );
+                self.plugin = Some(hello.clone());
+            }
             Event::Relation(relation) => self.advise(relation, relation.routing_key()),
             Event::Begin(begin) => {
                 self.delivery.begin();
@@ -112,11 +120,27 @@ impl Feed {
                     .reset(self.system_id, begin.end_lsn, begin.commit_time);
                 let micros = begin.commit_time.saturating_add(PG_EPOCH_UNIX_MICROS);
                 self.commit_time = u64::try_from(micros / 1_000_000).unwrap_or(0);
+                self.backlog.begin(begin.end_lsn, micros);
             }
             Event::Change(change) => self.change(&change, outlet),
             Event::Message(message) => self.message(&message, outlet),
-            Event::Commit(commit) => self.delivery.commit(commit.end_lsn),
+            Event::Commit(commit) => {
+                self.delivery.commit(commit.end_lsn);
+                self.delivery
+                    .kept_back(commit.filtered_rows, commit.noop_rows);
+            }
         }
+    }
+
+    /// Commit of the oldest transaction that is not acknowledged, in microseconds since 1970-01-01
+    /// 00:00 UTC, up to a second too early; `None`: there is none.
+    pub fn oldest_commit(&mut self) -> Option<i64> {
+        self.backlog.oldest(self.delivery.acknowledge())
+    }
+
+    /// What the plugin last said of itself; `None` before its first frame.
+    pub fn plugin(&self) -> Option<&Hello> {
+        self.plugin.as_ref()
     }
 
     fn change(&mut self, change: &Change<'_>, outlet: &mut impl Outlet) {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, Flow};
 
 /// Silence of the server after which it is asked for a sign of life, and after which it counts as
 /// dead.
@@ -61,6 +61,16 @@ impl Patience {
     /// Something has come from the server.
     pub(super) fn server_speaks(&mut self) {
         self.server.broken = true;
+    }
+
+    /// How long both sides have been silent, as of the last tick.
+    pub(super) fn flow(&self, now: Duration) -> Flow {
+        Flow {
+            blocked: self.blocked,
+            sink_silent: now.saturating_sub(self.sink.since),
+            server_silent: now.saturating_sub(self.server.since),
+            ..Flow::default()
+        }
     }
 
     /// Checks the sink; `due`: it owes a confirm.

@@ -24,6 +24,16 @@ impl Window {
         self.messages < self.limit_messages && self.bytes < self.limit_bytes
     }
 
+    /// Messages on their way.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Bytes of their bodies.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether nothing is on its way.
     pub fn is_empty(&self) -> bool {
         self.messages == 0

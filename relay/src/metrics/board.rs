@@ -1,11 +1,27 @@
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use pgevents_proto::Hello;
 
-use crate::postgres::SlotStatus;
+use crate::{
+    delivery::{Counts, Feed, Flow},
+    postgres::SlotStatus,
+};
+
+/// A new session in which nothing has to move counts as working after so long. Events that came
+/// again have failed again by then.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Which side ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// PostgreSQL.
+    Postgres,
+    /// The broker, or whatever the sink is.
+    Broker,
+}
 
 /// What the relay is doing. Each change is posted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,60 +57,24 @@ impl State {
     }
 }
 
-/// Numbers that only grow, since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes of frames that came from the plugin.
-    pub received_bytes: u64,
-    /// Transactions that came to their end, repeated ones included.
-    pub transactions: u64,
-    /// Events handed to the sink, repeated ones included.
-    pub published: u64,
-    /// Bytes of their bodies.
-    pub published_bytes: u64,
-    /// Events that have arrived.
-    pub confirmed: u64,
-    /// Events that no queue wanted, each attempt counted.
-    pub returned: u64,
-    /// Events that the broker refused, each attempt counted.
-    pub nacked: u64,
-    /// Rows that the plugin kept back by its options.
-    pub rows_filtered: u64,
-    /// Updates that changed nothing and that the plugin kept back.
-    pub rows_unchanged: u64,
-    /// Sessions that PostgreSQL's side ended.
-    pub postgres_failures: u64,
-    /// Sessions that the broker's side ended.
-    pub broker_failures: u64,
-}
-
-/// How the stream flows at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// Events without a confirmation.
-    pub in_flight: u64,
-    /// Bytes of their bodies.
-    pub in_flight_bytes: u64,
-    /// Whether the broker says that it takes no events (a resource alarm).
-    pub blocked: bool,
-    /// When PostgreSQL was last heard.
-    pub heard: Instant,
-    /// When an event last arrived, or when there was last none on its way.
-    pub arrived: Instant,
-    /// Commit of the oldest transaction that came and is not acknowledged, in microseconds since
-    /// 1970-01-01 00:00 UTC; `None`: everything that came is acknowledged.
-    pub oldest_commit: Option<i64>,
-}
-
 /// Everything that monitoring may know, as of the last post.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// What the relay is doing.
     pub state: State,
-    /// Numbers that only grow.
-    pub counters: Counters,
-    /// The stream; `None` before the first one.
-    pub flow: Option<Flow>,
+    /// Numbers that only grow, since the start of the process.
+    pub counts: Counts,
+    /// Sessions that PostgreSQL's side ended.
+    pub postgres_failures: u64,
+    /// Sessions that the broker's side ended.
+    pub broker_failures: u64,
+    /// Events confirmed when the last session failed; `None`: something has moved since.
+    pub failed_at: Option<u64>,
+    /// The stream, and when it was posted; `None` before the first one.
+    pub flow: Option<(Flow, Instant)>,
+    /// Commit of the oldest transaction that came and is not acknowledged, in microseconds since
+    /// 1970-01-01 00:00 UTC; `None`: everything that came is acknowledged.
+    pub oldest_commit: Option<i64>,
     /// When everything that had come was acknowledged, in microseconds since 1970-01-01 00:00 UTC;
     /// `None`: never yet.
     pub caught_up: Option<i64>,
@@ -109,7 +89,7 @@ impl Reading {
     /// nothing is known to be waiting: 0 if the relay streams, otherwise the time since it last was
     /// known. `None` where it was never known, and as standby, when another relay does the work.
     pub fn lag_seconds(&self, now: i64) -> Option<f64> {
-        let since = match (self.state, self.flow.and_then(|flow| flow.oldest_commit)) {
+        let since = match (self.state, self.oldest_commit) {
             (State::Standby, _) => return None,
             (_, Some(commit)) => commit,
             (State::Streaming, None) => return Some(0.0),
@@ -128,31 +108,42 @@ impl Board {
     pub fn enter(&self, state: State) {
         let mut reading = self.lock();
         reading.state = state;
-        if let (State::Connecting | State::Standby, Some(flow)) = (state, &mut reading.flow) {
+        if let State::Connecting | State::Standby = state {
             // The connection is gone, and what was on its way with it; the oldest transaction still
             // waits.
-            (flow.in_flight, flow.in_flight_bytes, flow.blocked) = (0, 0, false);
+            reading.flow = None;
+        }
+    }
+
+    /// A session has failed.
+    pub fn failed(&self, side: Side, counts: &Counts) {
+        let mut reading = self.lock();
+        reading.counts = *counts;
+        reading.failed_at = Some(counts.confirmed);
+        match side {
+            Side::Postgres => reading.postgres_failures += 1,
+            Side::Broker => reading.broker_failures += 1,
         }
     }
 
     /// How the stream flows now.
-    pub fn flows(&self, counters: Counters, flow: Flow) {
+    pub fn flows(&self, flow: Flow, feed: &mut Feed) {
+        let oldest_commit = feed.oldest_commit();
+        let counts = *feed.delivery.counts();
         let mut reading = self.lock();
-        reading.counters = counters;
-        reading.flow = Some(flow);
-        if flow.oldest_commit.is_none() {
+        reading.counts = counts;
+        reading.flow = Some((flow, Instant::now()));
+        reading.oldest_commit = oldest_commit;
+        if oldest_commit.is_none() {
             reading.caught_up = Some(unix_micros());
         }
-    }
-
-    /// The counters outside of a stream.
-    pub fn counted(&self, counters: Counters) {
-        self.lock().counters = counters;
-    }
-
-    /// What the plugin says of itself.
-    pub fn plugin(&self, hello: &Hello) {
-        self.lock().plugin = Some(hello.clone());
+        if reading.plugin.as_ref() != feed.plugin() {
+            reading.plugin = feed.plugin().cloned();
+        }
+        let idle = flow.in_flight == 0 && flow.running >= SETTLED;
+        if idle || reading.failed_at < Some(counts.confirmed) {
+            reading.failed_at = None;
+        }
     }
 
     /// The slot as the server sees it.
@@ -181,50 +172,68 @@ pub(super) fn unix_micros() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::{Policy, Unroutable};
 
-    fn flow(oldest_commit: Option<i64>) -> Flow {
-        Flow {
-            in_flight: 7,
-            in_flight_bytes: 70,
-            blocked: true,
-            heard: Instant::now(),
-            arrived: Instant::now(),
+    fn feed() -> Feed {
+        Feed::new(Policy {
+            window_messages: 10,
+            window_bytes: 1_000,
+            confirm_timeout: Duration::from_secs(30),
+            unroutable: Unroutable::Block,
+        })
+    }
+
+    fn reading(state: State, oldest_commit: Option<i64>, caught_up: Option<i64>) -> Reading {
+        Reading {
+            state,
             oldest_commit,
+            caught_up,
+            ..Reading::default()
         }
     }
 
     #[test]
     fn the_lag_is_the_age_of_the_oldest_waiting_transaction() {
-        let board = Board::default();
-        assert_eq!(board.read().lag_seconds(5_000_000), None);
-        board.enter(State::Streaming);
-        board.flows(Counters::default(), flow(Some(2_000_000)));
-        assert_eq!(board.read().lag_seconds(5_000_000), Some(3.0));
-        board.flows(Counters::default(), flow(None));
-        assert_eq!(board.read().lag_seconds(5_000_000), Some(0.0));
+        let lag = |state, oldest| reading(state, oldest, None).lag_seconds(5_000_000);
+        assert_eq!(lag(State::Streaming, Some(2_000_000)), Some(3.0));
+        assert_eq!(lag(State::Connecting, Some(2_000_000)), Some(3.0));
+        assert_eq!(lag(State::Streaming, Some(6_000_000)), Some(0.0));
+        assert_eq!(lag(State::Streaming, None), Some(0.0));
+        assert_eq!(lag(State::Standby, Some(2_000_000)), None);
     }
 
     #[test]
     fn the_lag_grows_while_there_is_no_connection() {
-        let board = Board::default();
+        let lag = |caught_up| reading(State::Connecting, None, caught_up).lag_seconds(9_000_000);
+        assert_eq!(lag(None), None);
+        assert_eq!(lag(Some(1_000_000)), Some(8.0));
+    }
+
+    #[test]
+    fn a_relay_has_recovered_when_something_moves_or_nothing_has_to() {
+        let (board, mut feed) = (Board::default(), feed());
+        let after = |running| Flow {
+            running,
+            ..Flow::default()
+        };
+        board.failed(Side::Broker, feed.delivery.counts());
         board.enter(State::Streaming);
-        board.flows(Counters::default(), flow(None));
-        board.enter(State::Connecting);
+        board.flows(after(Duration::from_secs(1)), &mut feed);
+        assert_eq!(board.read().failed_at, Some(0));
+        board.flows(after(SETTLED), &mut feed);
         let reading = board.read();
-        let caught_up = reading.caught_up.expect("it streamed");
-        assert_eq!(reading.lag_seconds(caught_up + 9_000_000), Some(9.0));
-        board.enter(State::Standby);
-        assert_eq!(board.read().lag_seconds(caught_up), None);
+        assert_eq!(reading.failed_at, None);
+        assert_eq!((reading.broker_failures, reading.postgres_failures), (1, 0));
+        assert!(reading.caught_up.is_some());
     }
 
     #[test]
     fn nothing_is_on_its_way_without_a_connection() {
-        let board = Board::default();
+        let (board, mut feed) = (Board::default(), feed());
         board.enter(State::Streaming);
-        board.flows(Counters::default(), flow(Some(1)));
+        board.flows(Flow::default(), &mut feed);
+        assert!(board.read().flow.is_some());
         board.enter(State::Connecting);
-        let flow = board.read().flow.expect("it streamed");
-        assert_eq!((flow.in_flight, flow.in_flight_bytes), (0, 0));
-        assert_eq!((flow.blocked, flow.oldest_commit), (false, Some(1)));
+        assert_eq!(board.read().flow, None);
     }
 }

@@ -62,7 +62,7 @@ impl Collector for Numbers {
 }
 
 fn counters(writer: &mut Writer<'_>, reading: &Reading) -> fmt::Result {
-    let c = &reading.counters;
+    let c = &reading.counts;
     for (name, help, value) in [
         (
             "pgevents_events_published",
@@ -117,8 +117,8 @@ fn counters(writer: &mut Writer<'_>, reading: &Reading) -> fmt::Result {
         writer.counter(name, help, Some(&Unit::Bytes), value)?;
     }
     let sides = [
-        ("postgresql", c.postgres_failures),
-        ("broker", c.broker_failures),
+        ("postgresql", reading.postgres_failures),
+        ("broker", reading.broker_failures),
     ];
     writer.by_label(
         "pgevents_session_failures",
@@ -140,20 +140,27 @@ fn stream(writer: &mut Writer<'_>, reading: &Reading) -> fmt::Result {
         None,
         f64::from(ready),
     )?;
-    let flow = reading.flow;
-    let blocked = flow.is_some_and(|flow| flow.blocked);
+    let flow = reading.flow.map(|(flow, _)| flow).unwrap_or_default();
     let help = "1 while the broker takes no events (resource alarm)";
-    writer.gauge("pgevents_broker_blocked", help, None, f64::from(blocked))?;
-    let in_flight = flow.map_or(0, |flow| flow.in_flight);
+    writer.gauge(
+        "pgevents_broker_blocked",
+        help,
+        None,
+        f64::from(flow.blocked),
+    )?;
     let help = "Events handed to the sink and not confirmed";
-    writer.gauge("pgevents_in_flight_events", help, None, in_flight as f64)?;
-    let in_flight = flow.map_or(0, |flow| flow.in_flight_bytes);
+    writer.gauge(
+        "pgevents_in_flight_events",
+        help,
+        None,
+        flow.in_flight as f64,
+    )?;
     let help = "Bodies of the events handed to the sink and not confirmed";
     writer.gauge(
         "pgevents_in_flight",
         help,
         Some(&Unit::Bytes),
-        in_flight as f64,
+        flow.in_flight_bytes as f64,
     )?;
     let help = "Age of the oldest commit that is not acknowledged; absent as standby";
     match reading.lag_seconds(unix_micros()) {
@@ -278,5 +285,102 @@ impl Writer<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::*;
+    use crate::{
+        delivery::{Feed, Flow, Policy, Unroutable},
+        postgres::SlotStatus,
+    };
+
+    const README: &str = include_str!("../../../docs/monitoring/README.md");
+    const ALERTS: &str = include_str!("../../../docs/monitoring/alerts.yml");
+    const DASHBOARD: &str = include_str!("../../../docs/monitoring/dashboard.json");
+
+    /// A page with everything on it that can be on it.
+    fn page() -> String {
+        let board = Board::default();
+        let mut feed = Feed::new(Policy {
+            window_messages: 10,
+            window_bytes: 1_000,
+            confirm_timeout: Duration::from_secs(30),
+            unroutable: Unroutable::Block,
+        });
+        board.enter(State::Streaming);
+        board.flows(Flow::default(), &mut feed);
+        board.slot(Some(SlotStatus {
+            wal_status: "reserved".to_owned(),
+            lag_bytes: Some(1 << 40),
+            retained_bytes: Some(2),
+            safe_bytes: Some(3),
+            ..SlotStatus::default()
+        }));
+        let identity = Identity {
+            slot: "shop_events".to_owned(),
+            database: "a\"b".to_owned(),
+        };
+        Page::new(board, identity).text()
+    }
+
+    /// The names of metrics in a text.
+    fn names(text: &str) -> BTreeSet<&str> {
+        let ends = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let places = text.match_indices("pgevents_").map(|(at, _)| &text[at..]);
+        places
+            .map(|rest| &rest[..rest.find(ends).unwrap_or(rest.len())])
+            .filter(|name| !name.ends_with('_'))
+            .collect()
+    }
+
+    fn samples(page: &str) -> BTreeSet<&str> {
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .flat_map(|line| names(line.split('{').next().unwrap_or_default()))
+            .collect()
+    }
+
+    #[test]
+    fn a_page_is_open_metrics_with_labels_on_every_number() {
+        let page = page();
+        assert!(page.ends_with("# EOF\n"), "{page}");
+        let labels = "slot=\"shop_events\",database=\"a\\\"b\"";
+        for line in page.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.contains(labels), "{line}");
+        }
+        let line = "pgevents_state{slot=\"shop_events\",database=\"a\\\"b\",state=\"streaming\"} 1";
+        assert!(page.contains(line), "{page}");
+        let unit = "# UNIT pgevents_slot_lag_bytes bytes";
+        assert!(
+            page.contains(unit) && page.contains("} 1099511627776"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn every_number_is_documented_and_nothing_else() {
+        let page = page();
+        let samples = samples(&page);
+        assert_eq!(names(README), samples);
+        for text in [ALERTS, DASHBOARD] {
+            let unknown: Vec<_> = names(text).difference(&samples).copied().collect();
+            assert!(unknown.is_empty(), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn every_alert_says_what_to_do() {
+        let alerts = ALERTS
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- alert: "));
+        let alerts: Vec<_> = alerts.collect();
+        assert!(alerts.len() > 5, "{alerts:?}");
+        for alert in alerts {
+            assert!(README.contains(&format!("### {alert}\n")), "{alert}");
+        }
     }
 }

@@ -37,68 +37,73 @@ impl Readiness {
 }
 
 fn of_stream(reading: &Reading, now: Instant) -> Readiness {
-    let Some(flow) = reading.flow else {
+    let Some((flow, posted)) = reading.flow else {
         return Readiness::NotReady("connecting: nothing has come yet".to_owned());
     };
-    let silent = now.saturating_duration_since(flow.heard);
-    let stalled = now.saturating_duration_since(flow.arrived);
-    if flow.blocked {
-        let reason = "blocked: the broker takes no events (resource alarm)";
-        return Readiness::NotReady(reason.to_owned());
-    }
-    if flow.in_flight > 0 && stalled > STALLED_AFTER {
-        let seconds = stalled.as_secs();
-        return Readiness::NotReady(format!("stalled: no confirm for {seconds} s"));
-    }
-    if silent > SILENT_AFTER {
-        let seconds = silent.as_secs();
-        return Readiness::NotReady(format!("silent: nothing from PostgreSQL for {seconds} s"));
-    }
-    match flow.in_flight {
-        0 => Readiness::Ready("streaming: everything is confirmed"),
-        _ => Readiness::Ready("streaming"),
-    }
+    let since = now.saturating_duration_since(posted);
+    let (stalled, silent) = (flow.sink_silent + since, flow.server_silent + since);
+    let why = match () {
+        () if flow.blocked => "blocked: the broker takes no events (resource alarm)".to_owned(),
+        () if flow.in_flight > 0 && stalled > STALLED_AFTER => {
+            format!("stalled: no confirm for {} s", stalled.as_secs())
+        }
+        () if silent > SILENT_AFTER => {
+            format!("silent: nothing from PostgreSQL for {} s", silent.as_secs())
+        }
+        () if reading.failed_at.is_some() => {
+            "recovering: nothing has moved since the last failure".to_owned()
+        }
+        () if flow.in_flight > 0 => return Readiness::Ready("streaming"),
+        () => return Readiness::Ready("streaming: everything is confirmed"),
+    };
+    Readiness::NotReady(why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Flow;
+    use crate::delivery::Flow;
 
-    fn check(in_flight: u64, blocked: bool, heard: u64, arrived: u64, expected: &str) {
-        let start = Instant::now();
-        let now = start + Duration::from_secs(100);
-        let ago = |seconds| now - Duration::from_secs(seconds);
+    fn check(flow: Flow, failed_at: Option<u64>, expected: &str) {
+        let posted = Instant::now();
         let reading = Reading {
             state: State::Streaming,
-            flow: Some(Flow {
-                in_flight,
-                in_flight_bytes: in_flight,
-                blocked,
-                heard: ago(heard),
-                arrived: ago(arrived),
-                oldest_commit: None,
-            }),
+            flow: Some((flow, posted)),
+            failed_at,
             ..Reading::default()
         };
-        let said = match Readiness::of(&reading, now) {
+        let said = match Readiness::of(&reading, posted + Duration::from_secs(1)) {
             Readiness::Ready(said) => said.to_owned(),
             Readiness::NotReady(why) => format!("not {why}"),
         };
         assert!(said.starts_with(expected), "{said}");
     }
 
+    fn flow(in_flight: u64, sink_silent: u64, server_silent: u64) -> Flow {
+        Flow {
+            in_flight,
+            sink_silent: Duration::from_secs(sink_silent),
+            server_silent: Duration::from_secs(server_silent),
+            ..Flow::default()
+        }
+    }
+
     #[test]
     fn a_stream_is_ready_while_it_moves() {
-        check(0, false, 20, 90, "streaming: everything");
-        check(5, false, 1, 9, "streaming");
+        check(flow(0, 0, 20), None, "streaming: everything");
+        check(flow(5, 8, 0), None, "streaming");
     }
 
     #[test]
     fn a_stream_that_does_not_move_is_not_ready() {
-        check(5, false, 1, 11, "not stalled: no confirm for 11 s");
-        check(0, false, 26, 0, "not silent");
-        check(0, true, 0, 0, "not blocked");
+        check(flow(5, 10, 0), None, "not stalled: no confirm for 11 s");
+        check(flow(0, 0, 25), None, "not silent");
+        check(flow(0, 0, 0), Some(7), "not recovering");
+        let blocked = Flow {
+            blocked: true,
+            ..flow(0, 0, 0)
+        };
+        check(blocked, None, "not blocked");
     }
 
     #[test]

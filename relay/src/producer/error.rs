@@ -5,6 +5,7 @@ use pgevents_proto::{DecodeError, Lsn};
 use crate::{
     delivery::Failure,
     exit::{Exit, Fate},
+    metrics::Side,
     position::{Gap, StateError},
     postgres::PostgresError,
     publish::PublishError,
@@ -67,6 +68,22 @@ impl From<Failure> for ProducerError {
 }
 
 impl ProducerError {
+    /// Which side it came from.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Publish(_) | Self::SinkMissing => Side::Broker,
+            Self::Postgres(_)
+            | Self::Version(_)
+            | Self::Frame { .. }
+            | Self::Ended
+            | Self::Silent(_)
+            | Self::Status(_)
+            | Self::ServerStops(_)
+            | Self::Gap(_)
+            | Self::State(_) => Side::Postgres,
+        }
+    }
+
     /// What the relay does about it.
     pub fn fate(&self) -> Fate {
         match self {

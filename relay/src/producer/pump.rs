@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::Producer,
     delivery::{Feed, Next, Unroutable},
+    metrics::{Board, State},
     postgres::PostgresError,
     publish::{Health, Outcome, PublishError, Sink},
     shutdown::Shutdown,
@@ -52,6 +53,7 @@ enum End {
 #[derive(Debug)]
 struct Out<'a> {
     feed: &'a mut Feed,
+    board: &'a Board,
     sink: Sink,
     blocked: bool,
     clock: Clock,
@@ -84,10 +86,13 @@ impl<'a> Pump<'a> {
         opened: Opened,
         sink: Sink,
         feed: &'a mut Feed,
+        board: &'a Board,
     ) -> Self {
         feed.start(opened.system.id, Duration::ZERO);
+        board.enter(State::Streaming);
         let mut out = Out {
             feed,
+            board,
             sink,
             blocked: false,
             clock: Clock::start(),
@@ -217,6 +222,7 @@ impl<'a> Pump<'a> {
             }
             if shutdown.is_requested() {
                 self.out.feed.delivery.stop();
+                self.out.board.enter(State::Stopping);
             }
         }
     }
@@ -227,7 +233,10 @@ impl<'a> Pump<'a> {
         decoder: &mut Decoder,
     ) -> Result<(), ProducerError> {
         match message {
-            walsender::Message::XLogData(frame) => self.frame(&frame, decoder).await,
+            walsender::Message::XLogData(frame) => {
+                self.out.feed.delivery.received(frame.len() as u64);
+                self.frame(&frame, decoder).await
+            }
             walsender::Message::Keepalive { wal_end, reply } => {
                 let delivery = &mut self.out.feed.delivery;
                 delivery.keepalive(wal_end);
@@ -303,6 +312,7 @@ impl Out<'_> {
         if self.feed.delivery.tick(now)? {
             status.ping();
         }
+        self.board.flows(self.feed.delivery.flow(now), self.feed);
         Ok(())
     }
 

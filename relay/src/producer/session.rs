@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     config,
+    metrics::State,
     position::{Gap, RecordFault, Recorder},
     postgres::{Sentinel, Sql, advise, check},
     publish::Sink,
@@ -51,6 +52,7 @@ impl<'a> Relay<'a> {
             answered(advise(&sql, tables)).await?;
         }
         let free = self.free_slot(&sql).await?;
+        self.board.enter(State::Connecting);
         let mut session = answered(Session::connect(&config.postgres)).await?;
         let (system, wal_end) = answered(session.identify_system()).await?;
         let Start {

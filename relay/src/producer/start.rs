@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use super::{ProducerError, Relay};
 use crate::{
     health,
+    metrics::State,
     position::{Gap, GapReason, Position},
     postgres::{PostgresError, Slot, Sql},
     walsender::System,
@@ -64,6 +65,7 @@ impl Relay<'_> {
                 others = Some(slot.confirmed_flush);
             }
             if !waiting {
+                self.board.enter(State::Standby);
                 warn!(slot = name, pid, "slot is in use: waiting until it is free");
                 waiting = true;
             }

@@ -194,6 +194,16 @@ impl RabbitMq {
             .map(drop)
     }
 
+    /// Starts a plugin of the running node.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Command`] with its complaint.
+    pub(super) fn enable_plugin(&self, plugin: &str) -> Result<(), LabError> {
+        let mut command = self.script("rabbitmq-plugins");
+        run(command.args(["--quiet", "enable", plugin])).map(drop)
+    }
+
     /// Writes the table of quorum queues to disk, which RabbitMQ 3.10 otherwise does half a second
     /// after a declaration (`auto_save` of its DETS table `names.dets`). A node that is killed in
     /// that half second comes back without the queue, whatever the queue has confirmed.
