@@ -8,6 +8,9 @@ use serde_json::Value;
 const NOTHING_FAILED: i32 = 0;
 const SOMETHING_FAILED: i32 = 1;
 
+/// Where every check has to be explained.
+const DOCUMENTED: &str = include_str!("../../docs/doctor.md");
+
 /// Findings of one run, in its order.
 struct Findings(Vec<Value>);
 
@@ -21,6 +24,10 @@ impl Findings {
         let report: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
         let findings = report["findings"].as_array().expect("a list").clone();
+        for finding in &findings {
+            let check = finding["check"].as_str().expect("a name");
+            assert!(DOCUMENTED.contains(&format!("`{check}`")), "{check}");
+        }
         Self(findings)
     }
 

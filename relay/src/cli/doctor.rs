@@ -12,9 +12,9 @@ pub struct DoctorArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-    /// RabbitMQ's management API, http://host:15672 or http://user:password@host:15672, for what
-    /// AMQP does not tell: bindings, types of queues, alarms [default: not asked; its login: that of
-    /// RABBITMQ_URL]
+    /// RabbitMQ's management API, http://host:15672 or https, with user:password@ before the host if
+    /// its login is not that of RABBITMQ_URL; for what AMQP does not tell: bindings, types of
+    /// queues, alarms [default: not asked]
     #[arg(
         long,
         env = "RABBITMQ_MANAGEMENT_URL",

@@ -21,9 +21,7 @@ impl Doctor {
         let url = args.rabbitmq_management_url.as_ref();
         let url = url.filter(|url| !url.reveal().is_empty());
         let management = match (url, &producer.sink) {
-            (Some(url), Sink::Rabbitmq { broker, .. }) => {
-                Some(ManagementUrl::parse(url, &broker.url)?)
-            }
+            (Some(url), Sink::Rabbitmq { broker, .. }) => Some(ManagementUrl::parse(url, broker)?),
             (Some(_) | None, _) => None,
         };
         Ok(Self {

@@ -2,8 +2,8 @@ use std::fmt;
 
 use hyper::Uri;
 
-use super::{BrokerUrl, ConfigError};
-use crate::secret::Secret;
+use super::{Broker, ConfigError};
+use crate::{secret::Secret, tls::Certificates};
 
 /// Where RabbitMQ's management API is, and who asks. Printing it shows neither user nor password.
 #[derive(Clone)]
@@ -14,33 +14,41 @@ pub struct ManagementUrl {
     prefix: String,
     user: String,
     password: Secret,
+    certificates: Option<Certificates>,
 }
 
 impl ManagementUrl {
-    /// Reads `http://host:port`, with `user:password@` before the host or, without it, the login of
-    /// the broker's URL.
+    /// Reads `http://host:port` or `https://host:port`, with `user:password@` before the host or,
+    /// without it, the login of the broker's URL. Whom to trust is what was said about the broker.
     ///
     /// # Errors
     ///
     /// What is wrong with it, without repeating it.
-    pub fn parse(url: &Secret, broker: &BrokerUrl) -> Result<Self, ConfigError> {
+    pub fn parse(url: &Secret, broker: &Broker) -> Result<Self, ConfigError> {
         let uri: Uri = url.reveal().trim().parse().map_err(|_| Self::fault())?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        let Some(authority) = uri.authority() else {
             return Err(Self::fault());
+        };
+        // The ports are those that RabbitMQ's plugin has by default.
+        let (port, certificates) = match uri.scheme_str() {
+            Some("http") => (15_672, None),
+            Some("https") => (15_671, Some(broker.certificates.clone())),
+            Some(_) | None => return Err(Self::fault()),
         };
         let (user, password) = match authority.as_str().rsplit_once('@') {
             Some((login, _)) => {
                 let (user, password) = login.split_once(':').ok_or_else(Self::fault)?;
                 (user.to_owned(), Secret::new(password))
             }
-            None => broker.login(),
+            None => broker.url.login(),
         };
         Ok(Self {
             host: authority.host().to_owned(),
-            port: authority.port_u16().unwrap_or(15_672),
+            port: authority.port_u16().unwrap_or(port),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             user,
             password,
+            certificates,
         })
     }
 
@@ -69,18 +77,27 @@ impl ManagementUrl {
         &self.password
     }
 
+    /// Whom to trust; `None`: the connection is not encrypted.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
     fn fault() -> ConfigError {
         ConfigError::Value {
             name: "RABBITMQ_MANAGEMENT_URL",
             value: "(not repeated)".to_owned(),
-            expected: "of the form http://host:15672 or http://user:password@host:15672",
+            expected: "of the form http://host:15672, https://host:15671 or http://user:password@host:15672",
         }
     }
 }
 
 impl fmt::Display for ManagementUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+        let scheme = match self.certificates {
+            Some(_) => "https",
+            None => "http",
+        };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
     }
 }
 
@@ -93,10 +110,16 @@ impl fmt::Debug for ManagementUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BrokerUrl;
 
     fn parse(url: &str) -> Result<ManagementUrl, ConfigError> {
         let broker = BrokerUrl::parse(&Secret::new("amqp://relay:broker-canary@h/%2f"));
-        ManagementUrl::parse(&Secret::new(url), &broker.expect("valid"))
+        let broker = Broker {
+            url: broker.expect("valid"),
+            exchange: "shop".to_owned(),
+            certificates: Certificates::default(),
+        };
+        ManagementUrl::parse(&Secret::new(url), &broker)
     }
 
     #[test]
@@ -115,6 +138,8 @@ mod tests {
         );
         assert_eq!(url.prefix(), "");
         assert!(!format!("{url} {url:?}").contains("canary"));
+        let url = parse("https://h").expect("valid");
+        assert_eq!((url.port(), url.certificates().is_some()), (15_671, true));
     }
 
     #[test]

@@ -1,17 +1,25 @@
-use std::{collections::BTreeSet, io, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 
 use super::{
     Finding,
     route::{Binding, Exchange, queues},
 };
-use crate::config::{Broker, ManagementUrl};
+use crate::{
+    config::{Broker, ManagementUrl},
+    tls::{Trust, server_name},
+};
 
 /// Longest time for one question.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -236,6 +244,20 @@ async fn get<T: DeserializeOwned>(url: &ManagementUrl, path: &str) -> Result<T, 
 
 async fn fetch(url: &ManagementUrl, path: &str) -> io::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect((url.host(), url.port())).await?;
+    let Some(certificates) = url.certificates() else {
+        return talk(stream, url, path).await;
+    };
+    let client = certificates.client(Trust::Host).map_err(io::Error::other)?;
+    let name = server_name(url.host()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(client));
+    talk(connector.connect(name, stream).await?, url, path).await
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &ManagementUrl,
+    path: &str,
+) -> io::Result<(StatusCode, Bytes)> {
     let io = TokioIo::new(stream);
     let (mut sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
@@ -276,12 +298,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{config::BrokerUrl, doctor::Level, secret::Secret};
+    use crate::{config::BrokerUrl, doctor::Level, secret::Secret, tls::Certificates};
 
     fn broker() -> Broker {
         Broker {
             url: BrokerUrl::parse(&Secret::new("amqp://h")).expect("valid"),
             exchange: "shop".to_owned(),
+            certificates: Certificates::default(),
         }
     }
 
