@@ -28,6 +28,7 @@ use crate::{
 pub unsafe extern "C-unwind" fn _PG_output_plugin_init(
     callbacks: *mut pg_sys::OutputPluginCallbacks,
 ) {
+    ffi::without_backtraces();
     // SAFETY: by contract.
     let callbacks = unsafe { &mut *callbacks };
     callbacks.startup_cb = Some(startup_cb);

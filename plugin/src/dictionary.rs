@@ -15,6 +15,10 @@ use crate::{
     options::Options,
 };
 
+/// Definitions that are kept although they have changed. One whose table is seen again need not be
+/// told again if it turns out to be the same; but dropped tables are not seen again.
+const KEPT_STALE: usize = 256;
+
 /// One definition of one table, with the plan for its rows.
 pub struct Entry {
     /// What the reader is told; its id means something once it has been.
@@ -82,11 +86,24 @@ impl Dictionary {
     #[cold]
     fn invalidate(&mut self) {
         let changed = Invalidations::take();
+        let mut stale = 0;
         for entry in self.entries.values_mut() {
             entry.stale |= changed.table(Oid::from(entry.relation.oid))
                 // A change of an ancestor may rename the partition.
                 || (changed.any_table() && entry.named_by_root)
                 || (changed.types && entry.has_user_types);
+            stale += usize::from(entry.stale);
+        }
+        if stale > KEPT_STALE {
+            self.forget_stale();
+        }
+    }
+
+    /// Makes room: most of so many are of tables that have been dropped, and one that has not is
+    /// told again.
+    fn forget_stale(&mut self) {
+        for (_, entry) in self.entries.extract_if(|_, entry| entry.stale) {
+            entry.memory.delete();
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     message::LogicalMessage,
     options::Options,
-    output::Output,
+    output::{JsonOutput, Output},
     transaction::Transaction,
 };
 
@@ -64,7 +64,7 @@ impl Session {
                 last_relation_id: 0,
             },
             output: if options.json {
-                Output::Json(Box::default())
+                Output::Json(Box::new(JsonOutput::new(context)))
             } else {
                 Output::Binary
             },

@@ -83,7 +83,9 @@ impl FrameEncoder {
     /// Starts the next frame.
     pub fn clear(&mut self) {
         self.buf.clear();
-        self.buf.shrink_to(KEPT_BYTES);
+        if self.buf.capacity() > KEPT_BYTES {
+            self.buf = Vec::new();
+        }
     }
 
     /// Takes back everything after the first `len` bytes; what was open there is gone.

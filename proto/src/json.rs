@@ -1,5 +1,6 @@
 //! The documented JSON event of a change.
 
+mod bounded;
 mod fragments;
 mod number;
 mod object;

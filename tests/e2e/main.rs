@@ -13,6 +13,7 @@ mod endurance;
 mod faults;
 mod filters;
 mod identity;
+mod large_rows;
 mod majors;
 mod messages;
 mod metrics;
@@ -37,6 +38,7 @@ mod toast;
 mod transactions;
 mod types;
 mod volume;
+mod walsender_memory;
 mod wedge;
 
 use pgevents_tests::sequence;

@@ -10,3 +10,4 @@ pub mod dist;
 pub mod endurance;
 pub mod lab;
 pub mod sequence;
+pub mod walsender_memory;

@@ -1,7 +1,6 @@
 //! From the encoding of the database to UTF-8.
 
 use std::{
-    borrow::Cow,
     ffi::{CStr, c_char, c_int},
     slice,
 };
@@ -62,32 +61,52 @@ pub unsafe fn to_utf8(text: &[u8]) -> &[u8] {
     }
 }
 
-/// UTF-8 in the encoding of the database, for textual output.
-pub fn from_utf8(text: &str) -> Cow<'_, [u8]> {
-    if text.is_ascii() || Encoding::of_database().0 == Encoding::AsIs {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let converted = unless_error(|| {
-        let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
-        // SAFETY: the result is the text itself or a NUL-terminated copy, and copied here.
-        unsafe {
-            let start = text.as_ptr().cast::<c_char>();
-            let utf8 = pg_sys::pg_enc::PG_UTF8 as c_int;
-            let converted = in_transaction(|| pg_sys::pg_any_to_server(start, length, utf8));
-            if converted.cast_const() == start {
-                text.as_bytes().to_vec()
-            } else {
-                CStr::from_ptr(converted).to_bytes().to_vec()
-            }
-        }
-    });
-    // What has no counterpart (a replacement character, say) becomes a question mark.
-    let ascii = || {
-        text.chars()
-            .map(|c| if c.is_ascii() { c as u8 } else { b'?' })
-            .collect()
+/// UTF-8 in the encoding of the database; the result lives in the current memory context. An ERROR
+/// passes as a panic (a character without a counterpart).
+///
+/// # Safety
+///
+/// The result does not outlive the current memory context's next reset.
+pub(super) unsafe fn from_utf8(text: &str) -> &[u8] {
+    let Ok(length) = c_int::try_from(text.len()) else {
+        return text.as_bytes();
     };
-    Cow::Owned(converted.unwrap_or_else(ascii))
+    // SAFETY: the result is `text` itself or a NUL-terminated copy.
+    unsafe {
+        let start = text.as_ptr().cast::<c_char>();
+        let utf8 = pg_sys::pg_enc::PG_UTF8 as c_int;
+        let converted = in_transaction(|| pg_sys::pg_any_to_server(start, length, utf8));
+        if converted.cast_const() == start {
+            text.as_bytes()
+        } else {
+            CStr::from_ptr(converted).to_bytes()
+        }
+    }
+}
+
+/// The text with question marks for what is not ASCII; the result lives in the current memory
+/// context.
+///
+/// # Safety
+///
+/// As for [`from_utf8`].
+pub(super) unsafe fn ascii(text: &str) -> &[u8] {
+    // SAFETY: as many bytes are allocated as are written: one for each character, and no character
+    // has less than one.
+    unsafe {
+        let start = pg_sys::palloc(text.len().max(1)).cast::<u8>();
+        let mut length = 0;
+        for character in text.chars() {
+            let byte = if character.is_ascii() {
+                character as u8
+            } else {
+                b'?'
+            };
+            start.add(length).write(byte);
+            length += 1;
+        }
+        slice::from_raw_parts(start, length)
+    }
 }
 
 /// A name or message of the server as UTF-8, with replacement characters for what is none.

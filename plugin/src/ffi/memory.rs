@@ -4,7 +4,10 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use super::{encoding::to_utf8, output::unless_error};
+use super::{
+    encoding::{Encoding, ascii, from_utf8, to_utf8},
+    output::unless_error,
+};
 
 /// A memory context of PostgreSQL's that is deleted with its parent, or before.
 pub struct MemoryContext(pub(super) pg_sys::MemoryContext);
@@ -56,6 +59,15 @@ impl MemoryContext {
     pub fn utf8<'a>(&'a self, text: &'a [u8]) -> Option<&'a [u8]> {
         // SAFETY: the result lives in this context, which cannot be reset while it is borrowed.
         self.scope(|| unless_error(|| unsafe { to_utf8(text) }))
+    }
+
+    /// UTF-8 as a text of the database's encoding; what that lacks becomes a question mark.
+    pub fn server_text<'a>(&'a self, text: &'a str) -> &'a [u8] {
+        if text.is_ascii() || Encoding::of_database().0 == Encoding::AsIs {
+            return text.as_bytes();
+        }
+        // SAFETY: as above.
+        self.scope(|| unsafe { unless_error(|| from_utf8(text)).unwrap_or_else(|| ascii(text)) })
     }
 
     /// Frees everything in it, if there is anything.

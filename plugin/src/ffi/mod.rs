@@ -17,13 +17,13 @@ mod txn;
 
 pub use context::{Context, GivenOption, PLUGIN_REPORTS_PROGRESS};
 pub use datum::{Varlena, c_string, fixed, payload, same_payload, varlena};
-pub use encoding::{Encoding, bytes, client_encoding, clip, from_utf8, server_text, to_utf8};
+pub use encoding::{Encoding, bytes, client_encoding, clip, server_text, to_utf8};
 pub use invalidation::Invalidations;
 pub use memory::MemoryContext;
 pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};
 #[cfg(feature = "faults")]
 pub use settings::setting;
-pub use settings::{PinnedSettings, TimeZone, server_version_num, utc};
+pub use settings::{PinnedSettings, TimeZone, server_version_num, utc, without_backtraces};
 pub use table::{Attribute, Table, tables};
 pub use tuple::{DeformedRow, RowAction, RowChange};
 pub use txn::Txn;

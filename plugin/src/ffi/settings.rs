@@ -1,6 +1,9 @@
 //! Settings of the backend that the text of a value depends on.
 
-use std::ffi::{CStr, c_int};
+use std::{
+    env,
+    ffi::{CStr, c_int},
+};
 
 use pgrx::pg_sys;
 
@@ -64,6 +67,18 @@ pub struct TimeZone(*mut pg_sys::pg_tz);
 pub fn utc() -> TimeZone {
     // SAFETY: GMT is built into PostgreSQL, so the result is never NULL.
     TimeZone(unsafe { pg_sys::pg_tzset(c"GMT".as_ptr()) })
+}
+
+/// Keeps Rust from collecting backtraces for the ERRORs that are raised here, whatever RUST_BACKTRACE
+/// the server was started with. A backtrace reads the whole library, and where memory is short it hangs
+/// this process for ever: the failed allocation waits for a lock that the backtrace holds.
+/// RUST_LIB_BACKTRACE, which somebody may set on purpose, is left alone.
+pub fn without_backtraces() {
+    const NAME: &str = "RUST_LIB_BACKTRACE";
+    if env::var_os(NAME).is_none() {
+        // SAFETY: a server process has one thread.
+        unsafe { env::set_var(NAME, "0") }
+    }
 }
 
 /// A setting of this session by name; `None` where nobody has set it.

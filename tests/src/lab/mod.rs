@@ -31,7 +31,7 @@ pub use self::error::LabError;
 pub use self::log::Log;
 pub use self::monitoring::{Monitoring, Page};
 pub use self::postgres::{Postgres, RELAY_ROLE};
-pub use self::process::{PATIENCE, Process};
+pub use self::process::{PATIENCE, Process, memory_bytes};
 pub use self::proxy::{Fault, Proxy};
 pub use self::queue::{Event, Queue};
 pub use self::rabbitmq::RabbitMq;
@@ -100,7 +100,12 @@ impl Lab {
 
     /// A lab with a PostgreSQL of its own that has these lines in postgresql.conf; no slot.
     pub async fn with_own_postgres(settings: &str) -> Self {
-        let postgres = Postgres::start(settings)
+        Self::with_postgres_under(&[], settings).await
+    }
+
+    /// The same, run by a program with arguments: `["valgrind", "--quiet"]`.
+    pub async fn with_postgres_under(runner: &[&str], settings: &str) -> Self {
+        let postgres = Postgres::start_under(runner, settings)
             .await
             .unwrap_or_else(|error| fail(&error));
         Self::on(

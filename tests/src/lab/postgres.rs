@@ -49,6 +49,8 @@ pub struct Postgres {
     superuser_password: String,
     relay_password: String,
     process: Option<Arc<Process>>,
+    /// What the server runs under, with arguments.
+    runner: Vec<String>,
 }
 
 impl Postgres {
@@ -61,9 +63,19 @@ impl Postgres {
     /// [`LabError::Dist`] when PostgreSQL or the plugin is missing, otherwise what went wrong, with
     /// the server's last lines.
     pub async fn start(settings: &str) -> Result<Self, LabError> {
+        Self::start_under(&[], settings).await
+    }
+
+    /// The same, with the server as a child of `runner`, a program with its arguments; none if empty.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Postgres::start`].
+    pub async fn start_under(runner: &[&str], settings: &str) -> Result<Self, LabError> {
         let installation = Installation::find()?;
         let plugin = dist::built(dist::plugin(installation.major))?;
         let mut server = Self::initialise(installation)?;
+        server.runner = runner.iter().map(|word| (*word).to_owned()).collect();
         server.configure(&plugin, settings)?;
         server.run().await?;
         server.create_relay_role().await?;
@@ -160,15 +172,26 @@ impl Postgres {
         command
     }
 
+    /// Any program, as the system account that the server runs as.
+    pub fn command(&self, program: &Path) -> Command {
+        self.account.command(program)
+    }
+
     /// Starts the server on its data folder and waits until it accepts connections.
     ///
     /// # Errors
     ///
     /// [`LabError::Ended`] when it refuses its configuration.
     pub async fn run(&mut self) -> Result<(), LabError> {
-        let mut command = self
-            .account
-            .command(&self.installation.bindir.join("postgres"));
+        let server = self.installation.bindir.join("postgres");
+        let mut command = match self.runner.split_first() {
+            Some((runner, arguments)) => {
+                let mut command = self.account.command(Path::new(runner));
+                command.args(arguments).arg(server);
+                command
+            }
+            None => self.account.command(&server),
+        };
         command.arg("-D").arg(self.data()).current_dir(&self.folder);
         let process = Process::start("PostgreSQL", &mut command, Signal::QUIT)?;
         let ready = |line: &str| line.contains("database system is ready to accept connections");
@@ -283,6 +306,7 @@ impl Postgres {
             superuser_password: password(),
             relay_password: password(),
             process: None,
+            runner: Vec::new(),
         };
         let password_file = server.folder.join("password");
         fs::write(&password_file, &server.superuser_password)

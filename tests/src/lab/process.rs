@@ -159,12 +159,7 @@ impl Process {
     /// A field of `/proc/PID/status` in bytes, for example `VmHWM`, the peak resident memory.
     /// `None` when the process has ended.
     pub fn memory_bytes(&self, field: &str) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-        let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-        Some(kibibytes * 1024)
+        memory_bytes(self.pid(), field)
     }
 
     /// User and system CPU time so far, with the clock's grain of 10 ms. `None` when the process
@@ -227,6 +222,16 @@ impl Drop for Process {
         drop(gone);
         killer.join().expect("the killer does not panic");
     }
+}
+
+/// The same of any process, by its id.
+pub fn memory_bytes(pid: i32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 fn wait(child: &mut Child) -> ExitStatus {

@@ -6,9 +6,11 @@ mod build;
 mod debian;
 mod demo;
 mod differential;
+mod memory;
 mod packages;
 mod progress;
 mod suite;
+mod valgrind;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use pgevents_tests::dist::Installation;
+use pgevents_tests::walsender_memory::Size;
 
 use crate::progress::Progress;
 
@@ -67,6 +70,27 @@ enum Task {
     Differential {
         /// How many seeds
         #[arg(long, default_value_t = 200)]
+        seeds: u64,
+        /// The first of them
+        #[arg(long, default_value_t = 0, value_name = "SEED")]
+        from: u64,
+    },
+    /// Watch the memory of a walsender over many changes of rows and of tables
+    Memory {
+        /// Changes of rows
+        #[arg(long, default_value_t = 5_000_000)]
+        changes: u64,
+        /// Tables that are made, renamed in part and dropped in every round
+        #[arg(long, default_value_t = 300)]
+        tables: u32,
+        /// How many rounds
+        #[arg(long, default_value_t = 40)]
+        rounds: u32,
+    },
+    /// Run the plugin in a server under valgrind, over random schemas and changes and every option
+    Valgrind {
+        /// How many seeds of the random changes
+        #[arg(long, default_value_t = 5)]
         seeds: u64,
         /// The first of them
         #[arg(long, default_value_t = 0, value_name = "SEED")]
@@ -125,6 +149,27 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
             build::dist(&progress, &postgres)?;
             differential::run(*from, *seeds)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Memory {
+            changes,
+            tables,
+            rounds,
+        } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            build::dist(&progress, &postgres)?;
+            memory::run(Size {
+                changes: *changes,
+                tables: *tables,
+                rounds: *rounds,
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Valgrind { seeds, from } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            packages::ensure_program(&progress, "valgrind", "finds misuse of memory")?;
+            build::dist(&progress, &postgres)?;
+            valgrind::run(*from, *seeds)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench {
