@@ -96,7 +96,7 @@ async fn values_that_grow_when_they_are_printed_stay_below_the_limit_of_a_row() 
 
 #[tokio::test]
 async fn a_server_process_short_of_memory_ends_the_reading_and_not_the_server() {
-    const STEP: u64 = 32 << 20;
+    const STEP: u64 = 12 << 20;
     let mut lab = Lab::without_slot().await;
     lab.allow("out of memory");
     lab.sql(
@@ -106,7 +106,7 @@ async fn a_server_process_short_of_memory_ends_the_reading_and_not_the_server() 
     .await;
     lab.create_slot().await;
     lab.sql(
-        "INSERT INTO archive SELECT 1, x, x, x FROM repeat('x', 50000000) x;
+        "INSERT INTO archive SELECT 1, x, x, x FROM repeat('x', 8000000) x;
          UPDATE archive SET a = a || 'y', b = b || 'y', c = c || 'y'",
     )
     .await;
