@@ -40,6 +40,9 @@ enum Comparison {
         /// Only workloads whose name contains this
         #[arg(long)]
         only: Option<String>,
+        /// Let the reader sleep until data wakes it, which costs the walsender that sends
+        #[arg(long)]
+        woken: bool,
     },
     /// How the cost of decoding grows with rows, tables and columns
     Scale {
@@ -77,8 +80,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => dist::target().join("bench"),
     };
     match &arguments.comparison {
-        Comparison::Decode { only } => {
-            one_thread()?.block_on(decode::run(arguments.rounds, only.as_deref(), &out))
+        Comparison::Decode { only, woken } => {
+            let reader = if *woken {
+                decode::Reader::Woken
+            } else {
+                decode::Reader::Busy
+            };
+            let run = decode::run(arguments.rounds, only.as_deref(), reader, &out);
+            one_thread()?.block_on(run)
         }
         Comparison::Scale { only } => {
             one_thread()?.block_on(scale::run(arguments.rounds, only.as_deref(), &out))

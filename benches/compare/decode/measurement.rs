@@ -7,7 +7,7 @@ use pgevents_proto::Lsn;
 use pgevents_relay::config::Postgres;
 
 use super::contender::Contender;
-use super::stream::{Counted, Stream};
+use super::stream::{Counted, Reader, Stream};
 use crate::process_clock;
 
 /// What it took.
@@ -27,9 +27,14 @@ impl Measurement {
     /// # Errors
     ///
     /// When the server refuses, or the connection breaks.
-    pub fn take(address: &Postgres, contender: &Contender, end: Lsn) -> anyhow::Result<Self> {
+    pub fn take(
+        address: &Postgres,
+        contender: &Contender,
+        end: Lsn,
+        reader: Reader,
+    ) -> anyhow::Result<Self> {
         let slot = slot_name(&address.database, contender.plugin);
-        let mut stream = Stream::connect(address)?;
+        let mut stream = Stream::connect(address, reader)?;
         let begun = Instant::now();
         stream.start(&slot, &contender.options)?;
         let counted = stream.read_until(end);

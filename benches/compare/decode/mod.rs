@@ -19,6 +19,7 @@ pub use self::contender::{Contender, FLOOR, PGEVENTS};
 use self::contender::{EVERYTHING, WANTED, contenders, plugins};
 pub use self::measurement::Measurement;
 use self::measurement::slot_name;
+pub use self::stream::Reader;
 pub use self::workload::Workload;
 use crate::run_folder::RunFolder;
 use crate::{machine, server};
@@ -39,10 +40,16 @@ struct Sample {
 /// # Errors
 ///
 /// When a server does not start or refuses something, or a file cannot be written.
-pub async fn run(rounds: u32, only: Option<&str>, out: &Path) -> anyhow::Result<()> {
+pub async fn run(
+    rounds: u32,
+    only: Option<&str>,
+    reader: Reader,
+    out: &Path,
+) -> anyhow::Result<()> {
     let folder = RunFolder::make(out, "decode")?;
     let postgres = server::start().await?;
-    let facts = machine::describe(postgres.installation());
+    let mut facts = machine::describe(postgres.installation());
+    facts.push(reader.describe().into());
     let wanted = |workload: &Workload| only.is_none_or(|part| workload.name.contains(part));
     let workloads: Vec<Workload> = Workload::all().into_iter().filter(wanted).collect();
     if workloads.is_empty() {
@@ -50,7 +57,7 @@ pub async fn run(rounds: u32, only: Option<&str>, out: &Path) -> anyhow::Result<
     }
     let mut samples = Vec::new();
     for workload in &workloads {
-        measure(&postgres, workload, rounds, &mut samples).await?;
+        measure(&postgres, workload, rounds, reader, &mut samples).await?;
         // After each workload: what has been measured is not lost by an interruption.
         report::write(&folder, &facts, &workloads, &samples, rounds)?;
     }
@@ -66,6 +73,7 @@ async fn measure(
     postgres: &Postgres,
     workload: &Workload,
     rounds: u32,
+    reader: Reader,
     samples: &mut Vec<Sample>,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
@@ -82,7 +90,8 @@ async fn measure(
         let mut line = format!("  round {round}:");
         for contender in in_turn(&contenders, round) {
             let (address, who) = (server::address(postgres, database), contender.clone());
-            let measured = spawn_blocking(move || Measurement::take(&address, &who, end)).await??;
+            let taking = spawn_blocking(move || Measurement::take(&address, &who, end, reader));
+            let measured = taking.await??;
             line.push_str(&format!(
                 " {} {:.3} s",
                 contender.name,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use self::curve::{Curve, Point};
-use crate::decode::{Contender, FLOOR, Measurement, PGEVENTS, prepare};
+use crate::decode::{Contender, FLOOR, Measurement, PGEVENTS, Reader, prepare};
 use crate::run_folder::RunFolder;
 use crate::{floor, machine, server};
 
@@ -36,7 +36,8 @@ struct Measured {
 pub async fn run(rounds: u32, only: Option<&str>, out: &Path) -> anyhow::Result<()> {
     let folder = RunFolder::make(out, "scale")?;
     let postgres = server::start().await?;
-    let facts = machine::describe(postgres.installation());
+    let mut facts = machine::describe(postgres.installation());
+    facts.push(Reader::Busy.describe().into());
     let mut all: Vec<Measured> = Vec::new();
     let wanted = |curve: &Curve| only.is_none_or(|part| curve.grows.contains(part));
     for curve in Curve::all().into_iter().filter(wanted) {
@@ -81,7 +82,8 @@ async fn measure(
                 options: Vec::new(),
             };
             let address = server::address(postgres, database);
-            let taking = spawn_blocking(move || Measurement::take(&address, &contender, end));
+            let taking =
+                spawn_blocking(move || Measurement::take(&address, &contender, end, Reader::Busy));
             times.push(taking.await??.cpu);
         }
     }
