@@ -17,6 +17,10 @@ use pgevents_relay::{
 };
 use tracing::{error, warn};
 
+/// Publishing allocates on one thread and frees on another, which glibc's malloc does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
