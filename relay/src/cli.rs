@@ -59,6 +59,18 @@ pub enum Command {
     /// of change young while it streams, waits as standby, or waits for events. Exit code 1 when it
     /// is older than 30 seconds, or missing.
     Health,
+    /// Prints what a shell needs to complete this command line.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages into a folder.
+    Man {
+        /// The folder; it must exist.
+        folder: PathBuf,
+    },
+    /// Prints the reference of all settings, in Markdown.
+    Reference,
 }
 
 const PRODUCER_EXAMPLE: &str = "\
@@ -82,7 +94,7 @@ pub struct ProducerArgs {
     /// PostgreSQL: where and who.
     #[command(flatten)]
     pub postgres: PostgresArgs,
-    /// Replication slot, made when it is missing and never dropped; a-z, 0-9 and _ (also PGREPLICATIONSLOT)
+    /// Replication slot, made when it is missing and never dropped; a-z, 0-9 and _
     #[arg(
         long,
         alias = "pg_replication_slot",
@@ -186,7 +198,7 @@ pub struct PostgresArgs {
     #[arg(long, alias = "pg_user", env = "PGUSER", value_name = "ROLE")]
     pub pguser: Option<String>,
     /// Its password. A flag can be read in the list of processes: better use the variable, a file
-    /// named by PGPASSWORD_FILE, or ~/.pgpass (PGPASSFILE)
+    /// (--pgpassword-file), or ~/.pgpass
     #[arg(
         long,
         alias = "pg_password",
@@ -195,6 +207,12 @@ pub struct PostgresArgs {
         value_name = "PASSWORD"
     )]
     pub pgpassword: Option<Secret>,
+    /// File whose first line is the password [default: none]
+    #[arg(long, env = "PGPASSWORD_FILE", value_name = "FILE")]
+    pub pgpassword_file: Option<PathBuf>,
+    /// File of passwords as libpq has it, which others may not read [default: ~/.pgpass]
+    #[arg(long, env = "PGPASSFILE", value_name = "FILE")]
+    pub pgpassfile: Option<PathBuf>,
     /// disable, prefer, require, verify-ca or verify-full [default: prefer]
     #[arg(long, env = "PGSSLMODE", value_name = "MODE")]
     pub pgsslmode: Option<String>,
@@ -217,7 +235,7 @@ pub struct PostgresArgs {
 #[derive(Args, Debug, Default)]
 pub struct RabbitmqArgs {
     /// amqp://user:password@host:port/vhost or amqps://...; "%2f" is the virtual host "/". Better
-    /// not a flag: use the variable, or a file named by RABBITMQ_URL_FILE
+    /// not a flag: use the variable, or a file (--rabbitmq-url-file)
     #[arg(
         long,
         alias = "rabbitmq_url",
@@ -226,6 +244,9 @@ pub struct RabbitmqArgs {
         value_name = "URL"
     )]
     pub rabbitmq_url: Option<Secret>,
+    /// File whose first line is that URL [default: none]
+    #[arg(long, env = "RABBITMQ_URL_FILE", value_name = "FILE")]
+    pub rabbitmq_url_file: Option<PathBuf>,
     /// Topic exchange that events go to, up to 255 bytes
     #[arg(
         long,
@@ -293,7 +314,7 @@ pub struct LogArgs {
     /// Form of a line
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
-    /// error, warn, info, debug, trace or off [env: RUST_LOG, LOG_LEVEL] [default: info]
+    /// error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 }

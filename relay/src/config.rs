@@ -116,7 +116,7 @@ impl Producer {
         let sink = match args.sink {
             SinkKind::Stdout => Sink::Stdout,
             SinkKind::Rabbitmq => Sink::Rabbitmq {
-                broker: Box::new(Broker::new(&args.rabbitmq, environment)?),
+                broker: Box::new(Broker::new(&args.rabbitmq)?),
                 declare: args.exchange_declare,
             },
         };
@@ -135,11 +135,7 @@ impl Producer {
             },
             status_interval: Duration::from_secs(args.status_interval.into()),
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout.into()),
-            state_file: args
-                .state_file
-                .clone()
-                .filter(|path| !path.as_os_str().is_empty())
-                .map(StateFile::new),
+            state_file: path(&args.state_file).map(StateFile::new),
             accept_gap: args.accept_gap,
             gap_record: args.gap_record,
             metrics_listen: metrics_listen(&args.metrics_listen)?,
@@ -158,12 +154,10 @@ impl SlotTarget {
         slot: &Option<String>,
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
-        let slot = given(slot)
-            .or_else(|| environment("PGREPLICATIONSLOT"))
-            .ok_or(ConfigError::Missing(
-                "PGSLOT",
-                "name the replication slot (--pgslot)",
-            ))?;
+        let slot = given(slot).ok_or(ConfigError::Missing(
+            "PGSLOT",
+            "name the replication slot (--pgslot)",
+        ))?;
         Ok(Self {
             slot: slot_name(slot)?,
             postgres: Postgres::new(postgres, environment)?,
@@ -194,7 +188,7 @@ impl Consumer {
             ));
         }
         Ok(Self {
-            broker: Broker::new(&args.rabbitmq, environment)?,
+            broker: Broker::new(&args.rabbitmq)?,
             queue: amqp_name("RABBITMQ_QUEUE_NAME", queue)?,
             binding_keys,
             queue_type: args.queue_type,
@@ -211,14 +205,17 @@ fn given(value: &Option<String>) -> Option<String> {
     value.clone().filter(|text| !text.is_empty())
 }
 
+fn path(value: &Option<PathBuf>) -> Option<PathBuf> {
+    value.clone().filter(|path| !path.as_os_str().is_empty())
+}
+
 /// Files of certificates; a certificate and its key come together.
 fn certificates(
     authorities: &Option<PathBuf>,
     (certificate_name, certificate): (&'static str, &Option<PathBuf>),
     (key_name, key): (&'static str, &Option<PathBuf>),
 ) -> Result<Certificates, ConfigError> {
-    let file = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
-    let identity = match (file(certificate), file(key)) {
+    let identity = match (path(certificate), path(key)) {
         (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
         (None, None) => None,
         (Some(_), None) => {
@@ -231,7 +228,7 @@ fn certificates(
         }
     };
     Ok(Certificates {
-        authorities: file(authorities),
+        authorities: path(authorities),
         identity,
     })
 }

@@ -5,10 +5,7 @@ use std::io::{IsTerminal, stderr};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, registry};
 
-use crate::{
-    cli::{LogArgs, LogFormat},
-    config::Environment,
-};
+use crate::cli::{LogArgs, LogFormat};
 
 /// Prefix of the targets that are logged. Libraries are left out at every level: lapin prints whole
 /// messages, and those hold rows.
@@ -21,18 +18,15 @@ pub struct LevelError(String);
 
 /// Starts to log to standard error.
 ///
-/// The level is that of `--log-level`, else RUST_LOG, else LOG_LEVEL, else `info`; directives such
-/// as `pgevents_relay::walsender=debug` work, those for other crates change nothing.
+/// The level is `info` if none is given; directives such as `pgevents_relay::walsender=debug` work,
+/// those for other crates change nothing.
 ///
 /// # Errors
 ///
 /// The level does not parse.
-pub fn start(args: &LogArgs, environment: Environment<'_>) -> Result<(), LevelError> {
-    let typed = args.log_level.clone().filter(|level| !level.is_empty());
-    let level = typed
-        .or_else(|| environment("RUST_LOG"))
-        .or_else(|| environment("LOG_LEVEL"));
-    let filter = filter(level.as_deref().unwrap_or("info"))?;
+pub fn start(args: &LogArgs) -> Result<(), LevelError> {
+    let level = args.log_level.as_deref().filter(|level| !level.is_empty());
+    let filter = filter(level.unwrap_or("info"))?;
     let lines = fmt::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal());

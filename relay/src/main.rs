@@ -1,17 +1,19 @@
 //! The command `pgevents`.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{error::Error, io::Write, path::Path, process::ExitCode};
 
 use anyhow::Context;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
+use clap::FromArgMatches;
 use pgevents_relay::{
     cli::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
     config, consumer, doctor,
     exit::{Chain, Exit, Fate},
-    health, log,
+    health, log, manual,
     metrics::{self, Board, Identity, MetricsError, Page},
     producer,
+    reference::reference,
+    settings::{Effective, Settings, SettingsError},
     shutdown::Shutdown,
     slot,
 };
@@ -22,8 +24,12 @@ use tracing::{error, warn};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let settings = match Settings::read(std::env::args_os().collect::<Vec<_>>()) {
+        Ok(settings) => settings,
+        Err(SettingsError::Usage(error)) => error.exit(),
+        Err(SettingsError::File(fault)) => return refuse(&fault),
+    };
+    let cli = Cli::from_arg_matches(settings.matches()).unwrap_or_else(|error| error.exit());
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let log_args = match &cli.command {
         Command::Producer(args) => &args.log,
@@ -31,8 +37,11 @@ fn main() -> ExitCode {
         Command::Doctor(args) => &args.producer.log,
         Command::Slot(args) => &args.command.which().log,
         Command::Health => return health(environment("PGEVENTS_HEALTH_FILE")),
+        Command::Completions { shell } => return print(&manual::completions(*shell)),
+        Command::Man { folder } => return write_manual(folder),
+        Command::Reference => return print(reference().as_bytes()),
     };
-    match start(&cli, log_args, &matches, &environment) {
+    match start(&cli, log_args, &settings, &environment) {
         Ok(exit) => exit.into(),
         Err(fault) => {
             error!("{}", Chain(fault.as_ref()));
@@ -44,15 +53,18 @@ fn main() -> ExitCode {
 fn start(
     cli: &Cli,
     log_args: &LogArgs,
-    matches: &ArgMatches,
+    settings: &Settings,
     environment: config::Environment<'_>,
 ) -> anyhow::Result<Exit> {
-    if let Err(fault) = log::start(log_args, environment) {
+    if let Err(fault) = log::start(log_args) {
         // Nothing can be logged yet.
-        eprintln!("{fault}");
+        refuse(&fault);
         return Ok(Exit::Configuration);
     }
-    warn_of_secrets(matches);
+    warn_of_secrets(settings);
+    if settings.check_only() {
+        return check(cli, settings, environment);
+    }
     health::start(environment("PGEVENTS_HEALTH_FILE"));
     // One thread: decoding, JSON and publishing take turns without locks, and lapin brings a
     // thread of its own for the socket.
@@ -66,11 +78,28 @@ fn start(
     exit
 }
 
+/// Prints what is in force, then what cannot be used.
+fn check(
+    cli: &Cli,
+    settings: &Settings,
+    environment: config::Environment<'_>,
+) -> anyhow::Result<Exit> {
+    std::io::stdout()
+        .write_all(Effective(settings).to_string().as_bytes())
+        .context("write to standard output")?;
+    match &cli.command {
+        Command::Producer(args) => drop(config::Producer::new(args, environment)?),
+        Command::ConsumerDebug(args) => drop(config::Consumer::new(args, environment)?),
+        _ => {}
+    }
+    Ok(Exit::Clean)
+}
+
 async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Slot(args) => return run_slot(args, environment).await,
         Command::Doctor(args) => return run_doctor(args, environment).await,
-        Command::Producer(_) | Command::ConsumerDebug(_) | Command::Health => {}
+        _ => {}
     }
     let shutdown = Shutdown::listen().context("listen for signals")?;
     let fate = match &cli.command {
@@ -88,7 +117,7 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
-        Command::Slot(_) | Command::Doctor(_) | Command::Health => return Ok(Exit::Clean),
+        _ => return Ok(Exit::Clean),
     };
     let (fate, fault): (Fate, anyhow::Error) = match fate {
         Ok(()) => return Ok(Exit::Clean),
@@ -155,23 +184,40 @@ fn health(file: Option<String>) -> ExitCode {
 }
 
 /// The list of processes shows arguments to every user of the machine.
-fn warn_of_secrets(matches: &ArgMatches) {
-    let mut arguments = matches;
-    while let Some((_, inner)) = arguments.subcommand() {
-        arguments = inner;
+fn warn_of_secrets(settings: &Settings) {
+    for (secret, file) in settings.typed_secrets() {
+        let flag = secret.replace('_', "-");
+        let mut better = secret.to_uppercase();
+        if let Some(file) = file {
+            better.push_str(" or ");
+            better.push_str(&file.to_uppercase());
+        }
+        warn!("--{flag} shows its value in the list of processes: better use {better}");
     }
-    for (flag, better) in [
-        ("pgpassword", "PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass"),
-        ("rabbitmq_url", "RABBITMQ_URL or RABBITMQ_URL_FILE"),
-        ("rabbitmq_management_url", "RABBITMQ_MANAGEMENT_URL"),
-    ] {
-        let source = arguments
-            .try_contains_id(flag)
-            .ok()
-            .and_then(|_| arguments.value_source(flag));
-        if source == Some(ValueSource::CommandLine) {
-            let flag = flag.replace('_', "-");
-            warn!("--{flag} shows its value in the list of processes: better use {better}");
+}
+
+fn write_manual(folder: &Path) -> ExitCode {
+    match manual::write_pages(folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("write manual pages to {}: {fault}", folder.display());
+            ExitCode::FAILURE
         }
     }
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("write to standard output: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is wrong before there is a log.
+fn refuse(fault: &(dyn Error + 'static)) -> ExitCode {
+    eprintln!("{}", Chain(fault));
+    Exit::Configuration.into()
 }

@@ -3,11 +3,13 @@
 //! Every test owns its database, slot, exchange and queue, waits for events, and ends with
 //! `lab.finish()`, which fails it for any warning or error in the logs that it did not expect.
 
+mod configuration;
 mod consumer;
 mod contract;
 mod crash;
 mod differential;
 mod doctor;
+mod documents;
 mod encodings;
 mod endurance;
 mod faults;

@@ -63,7 +63,7 @@ pub struct WhichSlot {
     /// PostgreSQL: where and who.
     #[command(flatten)]
     pub postgres: PostgresArgs,
-    /// Replication slot; a-z, 0-9 and _ (also PGREPLICATIONSLOT)
+    /// Replication slot; a-z, 0-9 and _
     #[arg(
         long,
         alias = "pg_replication_slot",

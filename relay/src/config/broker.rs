@@ -1,4 +1,4 @@
-use super::{BrokerUrl, ConfigError, Environment, certificates, given, secret};
+use super::{BrokerUrl, ConfigError, certificates, given, secret};
 use crate::{
     cli::RabbitmqArgs,
     tls::{Certificates, Trust},
@@ -17,11 +17,12 @@ pub struct Broker {
 
 impl Broker {
     /// Checks what was typed and adds what files say.
-    pub(super) fn new(
-        args: &RabbitmqArgs,
-        environment: Environment<'_>,
-    ) -> Result<Self, ConfigError> {
-        let url = secret(&args.rabbitmq_url, "RABBITMQ_URL_FILE", environment)?;
+    pub(super) fn new(args: &RabbitmqArgs) -> Result<Self, ConfigError> {
+        let url = secret(
+            &args.rabbitmq_url,
+            &args.rabbitmq_url_file,
+            "RABBITMQ_URL_FILE",
+        )?;
         let url = url.ok_or(ConfigError::Missing(
             "RABBITMQ_URL",
             "e.g. amqp://user:password@localhost:5672/%2f",

@@ -3,15 +3,16 @@ use std::{fs, io, path::PathBuf};
 use super::{ConfigError, Environment, Postgres};
 use crate::secret::Secret;
 
-/// The password for `config` in the password file: PGPASSFILE, else `~/.pgpass`. As with libpq, a
-/// file that others may read is not used, and a missing default file is nothing special.
+/// The password for `config` in the password file that is named, else in `~/.pgpass`. As with libpq,
+/// a file that others may read is not used, and a missing default file is nothing special.
 /// Source: PostgreSQL docs, "The Password File".
 pub(super) fn lookup(
     config: &Postgres,
+    named: Option<PathBuf>,
     environment: Environment<'_>,
 ) -> Result<Option<Secret>, ConfigError> {
-    let (path, named) = match (environment("PGPASSFILE"), environment("HOME")) {
-        (Some(path), _) => (PathBuf::from(path), true),
+    let (path, named) = match (named, environment("HOME")) {
+        (Some(path), _) => (path, true),
         (None, Some(home)) => (PathBuf::from(home).join(".pgpass"), false),
         (None, None) => return Ok(None),
     };

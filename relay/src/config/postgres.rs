@@ -1,4 +1,4 @@
-use super::{ConfigError, Environment, certificates, given, passfile, secret};
+use super::{ConfigError, Environment, certificates, given, passfile, path, secret};
 use crate::{
     cli::PostgresArgs,
     secret::Secret,
@@ -92,7 +92,7 @@ impl Postgres {
             port,
             database,
             user,
-            password: secret(&args.pgpassword, "PGPASSWORD_FILE", environment)?,
+            password: secret(&args.pgpassword, &args.pgpassword_file, "PGPASSWORD_FILE")?,
             tls: tls_mode(given(&args.pgsslmode))?,
             certificates: certificates(
                 &authorities.filter(|path| path.as_os_str() != "system"),
@@ -107,7 +107,7 @@ impl Postgres {
             client.map_err(|fault| ConfigError::Certificates(names, fault.into()))?;
         }
         if config.password.is_none() {
-            config.password = passfile::lookup(&config, environment)?;
+            config.password = passfile::lookup(&config, path(&args.pgpassfile), environment)?;
         }
         Ok(config)
     }

@@ -30,17 +30,6 @@ fn stdout_needs_no_more_than_a_slot() {
 }
 
 #[test]
-fn a_flag_comes_before_the_variable_of_the_other_name() {
-    let variables = [("PGREPLICATIONSLOT", "theirs")];
-    let config = producer("--sink stdout --pgslot ours", &variables).expect("valid");
-    assert_eq!(config.slot, "ours");
-    assert_eq!(
-        producer("--sink stdout", &variables).expect("valid").slot,
-        "theirs"
-    );
-}
-
-#[test]
 fn empty_values_count_as_not_given() {
     let config = producer("--sink stdout --pgslot s --pgtables= --pghost=", &[]).expect("valid");
     assert!(config.tables.is_none());

@@ -41,7 +41,25 @@ fn relay(progress: &Progress) -> anyhow::Result<()> {
     let mut build = cargo("build");
     build.args(["--release", "--package", "pgevents-relay"]);
     progress.step("build the relay", build.args(["--bin", "pgevents"]))?;
-    ship(&dist::target().join("release/pgevents"), &dist::relay())
+    ship(&dist::target().join("release/pgevents"), &dist::relay())?;
+    manual(progress)
+}
+
+/// Manual pages and completions beside the relay, from the relay itself.
+fn manual(progress: &Progress) -> anyhow::Result<()> {
+    let pages = dist::folder().join("man");
+    fs::create_dir_all(&pages).with_context(|| format!("make {}", pages.display()))?;
+    let relay = || Command::new(dist::relay());
+    progress.step("write manual pages", relay().arg("man").arg(&pages))?;
+    let folder = dist::folder().join("completions");
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    for shell in ["bash", "fish", "zsh"] {
+        let output = relay().args(["completions", shell]).output();
+        let output = output.with_context(|| format!("write completions for {shell}"))?;
+        let file = folder.join(format!("pgevents.{shell}"));
+        fs::write(&file, output.stdout).with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Puts a build result into `target/dist` and says so.
@@ -71,26 +89,60 @@ pub fn faulty_plugin(progress: &Progress, postgres: &Installation) -> anyhow::Re
     )
 }
 
-/// Writes the generated types of the wire contract.
+/// Writes the generated types of the wire contract, and the reference of all settings.
 ///
-/// The test that compares them with the contract writes them when they differ, and fails; they are
-/// right when it passes after that.
+/// The test that compares what is committed with its source writes it when they differ, and fails;
+/// it is right when the test passes after that.
 ///
 /// # Errors
 ///
-/// When the contract cannot be compiled.
+/// When the contract or the relay cannot be compiled.
 pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
-    let test = || {
-        let mut command = cargo("test");
-        command.args([
-            "--package",
+    for (file, package, name) in [
+        (
+            "proto/src/generated.rs",
             "pgevents-proto",
             "committed_types_are_those_of_the_contract",
-        ]);
-        command
-    };
-    progress.watch("compile proto/pgevents.proto", &mut test())?;
-    progress.step("compare proto/src/generated.rs", &mut test())?;
+        ),
+        (
+            "docs/configuration.md",
+            "pgevents-relay",
+            "the_committed_reference_is_that_of_the_command_line",
+        ),
+    ] {
+        let test = || {
+            let mut command = cargo("test");
+            command.args(["--package", package, name]);
+            command
+        };
+        progress.watch(&format!("write {file}"), &mut test())?;
+        progress.step(&format!("compare {file}"), &mut test())?;
+    }
+    Ok(())
+}
+
+/// Looks at licences, advisories, sources and duplicates of every dependency with cargo-deny, which
+/// it builds into `target/tools` first if it is not there.
+///
+/// # Errors
+///
+/// When something is not as `.cargo/deny.toml` asks; the complaints have then been shown.
+pub fn deny(progress: &Progress) -> anyhow::Result<()> {
+    let tools = dist::target().join("tools");
+    let installed = tools.join("bin/cargo-deny");
+    let program = dist::program("cargo-deny").unwrap_or(installed);
+    if !program.is_file() {
+        let mut install = cargo("install");
+        install
+            .args(["cargo-deny", "--locked", "--root"])
+            .arg(&tools);
+        progress.step("build cargo-deny (some minutes, once)", &mut install)?;
+    }
+    let mut check = Command::new(program);
+    check
+        .current_dir(dist::workspace())
+        .args(["--all-features", "check", "--config"]);
+    progress.step("dependencies", check.arg(".cargo/deny.toml"))?;
     Ok(())
 }
 

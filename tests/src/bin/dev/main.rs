@@ -104,8 +104,11 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Write proto/src/generated.rs from proto/pgevents.proto
+    /// Write proto/src/generated.rs from proto/pgevents.proto, and docs/configuration.md from the
+    /// command line of the relay
     Codegen,
+    /// Look at licences, advisories and sources of all dependencies; builds cargo-deny at first
+    Deny,
 }
 
 fn main() -> ExitCode {
@@ -181,6 +184,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Task::Codegen => {
             build::codegen(&progress)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Deny => {
+            build::deny(&progress)?;
             Ok(ExitCode::SUCCESS)
         }
     }
