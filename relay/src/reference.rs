@@ -151,19 +151,7 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
-
     use super::*;
-
-    #[test]
-    fn the_committed_reference_is_that_of_the_command_line() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-        let fresh = reference();
-        if fs::read_to_string(&file).unwrap_or_default() != fresh {
-            fs::write(&file, fresh).expect("write docs/configuration.md");
-            panic!("docs/configuration.md was not up to date; it is now, so commit it");
-        }
-    }
 
     #[test]
     fn every_setting_says_what_it_is_and_has_a_variable() {

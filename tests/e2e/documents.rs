@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use pgevents_tests::dist;
 use pgevents_tests::lab::Lab;
@@ -42,6 +43,18 @@ fn every_error_of_the_relay_has_its_remedy_in_the_list() {
         .filter(|words| !list.contains(**words))
         .collect();
     assert!(missing.is_empty(), "not in docs/errors.md: {missing:#?}");
+}
+
+#[test]
+fn the_committed_reference_is_that_of_the_relay() {
+    let relay = dist::built(dist::relay()).expect("the relay");
+    let printed = Command::new(relay).arg("reference").env_clear().output();
+    let printed = String::from_utf8(printed.expect("run the relay").stdout).expect("UTF-8");
+    let committed = fs::read_to_string(dist::workspace().join("docs/configuration.md"));
+    assert!(
+        committed.unwrap_or_default() == printed,
+        "docs/configuration.md is not up to date: run `cargo dev codegen`"
+    );
 }
 
 #[test]

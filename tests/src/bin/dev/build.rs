@@ -91,34 +91,33 @@ pub fn faulty_plugin(progress: &Progress, postgres: &Installation) -> anyhow::Re
 
 /// Writes the generated types of the wire contract, and the reference of all settings.
 ///
-/// The test that compares what is committed with its source writes it when they differ, and fails;
-/// it is right when the test passes after that.
+/// The test that compares the types with the contract writes them when they differ, and fails; they
+/// are right when it passes after that. The relay prints the reference itself.
 ///
 /// # Errors
 ///
 /// When the contract or the relay cannot be compiled.
 pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
-    for (file, package, name) in [
-        (
-            "proto/src/generated.rs",
+    let test = || {
+        let mut command = cargo("test");
+        command.args([
+            "--package",
             "pgevents-proto",
             "committed_types_are_those_of_the_contract",
-        ),
-        (
-            "docs/configuration.md",
-            "pgevents-relay",
-            "the_committed_reference_is_that_of_the_command_line",
-        ),
-    ] {
-        let test = || {
-            let mut command = cargo("test");
-            command.args(["--package", package, name]);
-            command
-        };
-        progress.watch(&format!("write {file}"), &mut test())?;
-        progress.step(&format!("compare {file}"), &mut test())?;
-    }
-    Ok(())
+        ]);
+        command
+    };
+    progress.watch("compile proto/pgevents.proto", &mut test())?;
+    progress.step("compare proto/src/generated.rs", &mut test())?;
+    let mut build = cargo("build");
+    build.args(["--package", "pgevents-relay", "--bin", "pgevents"]);
+    progress.step("build the relay", &mut build)?;
+    let relay = Command::new(dist::target().join("debug/pgevents"))
+        .arg("reference")
+        .output()
+        .context("ask the relay for its reference")?;
+    let file = dist::workspace().join("docs/configuration.md");
+    fs::write(&file, relay.stdout).with_context(|| format!("write {}", file.display()))
 }
 
 /// Looks at licences, advisories, sources and duplicates of every dependency with cargo-deny, which
