@@ -36,11 +36,12 @@ const VARIABLES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// A secret, and the setting that names a file with it: the one that comes from the stronger place
-/// counts, and of two from one place the secret itself.
-const SECRETS: [(&str, &str); 2] = [
-    ("pgpassword", "pgpassword_file"),
-    ("rabbitmq_url", "rabbitmq_url_file"),
+/// Secrets, each with the setting that names a file with it, if there is one: of the two, the one that
+/// comes from the stronger place counts, and of two from one place the secret itself.
+const SECRETS: [(&str, Option<&str>); 3] = [
+    ("pgpassword", Some("pgpassword_file")),
+    ("rabbitmq_url", Some("rabbitmq_url_file")),
+    ("rabbitmq_management_url", None),
 ];
 
 /// What was typed, with what the environment and the file add.
@@ -95,14 +96,12 @@ impl Settings {
         matches.try_get_one::<bool>("check").ok().flatten() == Some(&true)
     }
 
-    /// Flags with secrets that were typed, where every user of the machine can read them.
-    pub fn typed_secrets(&self) -> impl Iterator<Item = &'static str> {
+    /// Secrets that were typed, where every user of the machine can read them, each with the setting
+    /// that names a file instead.
+    pub fn typed_secrets(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
         let (_, matches) = leaf(&self.matches);
         let typed = |id: &str| strength(matches, id) == Some(ValueSource::CommandLine);
-        SECRETS
-            .into_iter()
-            .map(|(id, _)| id)
-            .filter(move |id| typed(id))
+        SECRETS.into_iter().filter(move |(id, _)| typed(id))
     }
 }
 
@@ -197,9 +196,9 @@ fn with_defaults(command: Command, file: &File) -> Command {
 /// Secrets that a file from a stronger place stands in for. None of them was typed.
 fn weaker_secrets(matches: &ArgMatches) -> Vec<&'static str> {
     let (_, matches) = leaf(matches);
-    let weaker =
-        |(secret, file): &(&str, &str)| strength(matches, file) > strength(matches, secret);
-    let weaker = SECRETS.into_iter().filter(weaker);
+    let weaker = SECRETS.into_iter().filter(|(secret, file)| {
+        file.is_some_and(|file| strength(matches, file) > strength(matches, secret))
+    });
     weaker.map(|(secret, _)| secret).collect()
 }
 

@@ -48,8 +48,8 @@ pub enum FileError {
     },
     /// It holds a secret, and other users may read it.
     #[error(
-        "{path} line {line}: holds a secret and others may read the file: run chmod 0600, or name \
-         a file of its own with {key}-file"
+        "{path} line {line}: holds a secret ({key}), and others may read the file: run chmod 0600, or \
+         keep the secret elsewhere"
     )]
     Exposed {
         /// The file.
