@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use pgevents_tests::lab::{Lab, Log, Relay};
+use pgevents_tests::lab::{Lab, Log, Monitoring, Relay};
 
 /// A row value that must be nowhere but in its event.
 const ROW: &str = "canary-in-a-row";
@@ -70,12 +70,15 @@ async fn no_password_and_no_row_value_reaches_a_log_or_an_argument_list() {
         .await;
     lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
     let mut queue = lab.queue().await;
-    let relay = lab.producer().env("RUST_LOG", "trace").start();
+    let relay = lab.producer().env("RUST_LOG", "trace");
+    let relay = relay.flags("--metrics-listen 127.0.0.1:0").start();
+    let monitoring = Monitoring::of(&relay).await;
     lab.sql(&format!("INSERT INTO users VALUES (1, '{ROW}')"))
         .await;
     assert!(queue.next().await.text().contains(ROW));
     // Taken while all of it runs: relay, server processes with their titles, broker.
     let arguments = arguments_of_the_tree();
+    let metrics = monitoring.page("/metrics").await.body;
     relay.stop().await;
     let secrets = [
         lab.postgres().relay_password(),
@@ -88,6 +91,16 @@ async fn no_password_and_no_row_value_reaches_a_log_or_an_argument_list() {
         .iter()
         .filter(|(_, line)| line.contains("walsender"));
     assert!(senders.count() > 0, "{arguments:?}");
+    assert!(
+        metrics.contains("pgevents_events_published_total"),
+        "{metrics}"
+    );
+    for secret in secrets {
+        assert!(
+            !metrics.contains(secret),
+            "the metrics show {secret}: {metrics}"
+        );
+    }
     for (pid, line) in &arguments {
         for secret in secrets {
             assert!(
