@@ -12,8 +12,9 @@ pub struct Backoff {
 impl Backoff {
     /// Limit of the first delay.
     pub const FIRST: Duration = Duration::from_millis(100);
-    /// The limit grows no further than this.
-    pub const LAST: Duration = Duration::from_secs(10);
+    /// The limit grows no further than this. A server that comes back is met within two seconds,
+    /// however long it was away; an attempt costs it one connection.
+    pub const LAST: Duration = Duration::from_secs(2);
 
     /// A sequence that starts at [`Backoff::FIRST`].
     pub fn new() -> Self {
@@ -45,13 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_doubles_up_to_ten_seconds() {
+    fn the_limit_doubles_up_to_two_seconds() {
         let mut backoff = Backoff::new();
         let limits: Vec<u128> = (0..9).map(|_| backoff.next(1.0).as_millis()).collect();
-        assert_eq!(
-            limits,
-            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
-        );
+        assert_eq!(limits, [100, 200, 400, 800, 1600, 2000, 2000, 2000, 2000]);
         backoff.reset();
         assert_eq!(backoff.next(1.0), Backoff::FIRST);
     }

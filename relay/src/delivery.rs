@@ -5,6 +5,7 @@
 
 mod ack;
 mod backlog;
+mod caution;
 mod counts;
 mod feed;
 mod flow;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use pgevents_proto::Lsn;
 
 pub use ack::AckTracker;
+use caution::Caution;
 pub use counts::Counts;
 pub use feed::{Feed, Outgoing, Outlet};
 pub use flow::Flow;
@@ -64,6 +66,7 @@ pub struct Delivery {
     policy: Policy,
     ack: AckTracker,
     window: Window,
+    caution: Caution,
     patience: Patience,
     stopping: bool,
     counts: Counts,
@@ -81,6 +84,7 @@ impl Delivery {
             policy,
             ack: AckTracker::new(),
             window,
+            caution: Caution::default(),
             patience: Patience::default(),
             stopping: false,
             counts: Counts::default(),
@@ -94,6 +98,7 @@ impl Delivery {
     pub fn start(&mut self, now: Duration) {
         self.ack = AckTracker::new();
         self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
+        self.caution.start();
         self.patience = Patience::since(now);
         self.counts.sessions += 1;
         self.started = now;
@@ -113,7 +118,7 @@ impl Delivery {
                 _ => Next::Wait,
             };
         }
-        match self.window.has_room() {
+        match self.has_room() {
             true => Next::Read,
             false => Next::Wait,
         }
@@ -176,6 +181,9 @@ impl Delivery {
     /// No queue wanted a message. Returns what to do about it; `Block`: the session has to end.
     pub fn returned(&mut self) -> Unroutable {
         self.counts.returned += 1;
+        match self.policy.unroutable {
+            Unroutable::Block => self.refused(),
+        }
         self.policy.unroutable
     }
 
@@ -186,6 +194,7 @@ impl Delivery {
     /// Always: the session has to end.
     pub fn nacked(&mut self) -> Result<(), Failure> {
         self.counts.nacked += 1;
+        self.refused();
         Err(Failure::Nacked)
     }
 
@@ -218,9 +227,10 @@ impl Delivery {
         self.ack.in_flight()
     }
 
-    /// Whether the window has room for one more message.
+    /// Whether one more message may go now.
     pub fn has_room(&self) -> bool {
-        self.window.has_room()
+        let (number, in_flight) = (self.ack.next_number(), self.ack.in_flight());
+        self.window.has_room() && self.caution.allows(number, in_flight)
     }
 
     /// Whether nothing is on its way to the sink.
@@ -241,5 +251,77 @@ impl Delivery {
     /// What has happened so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    fn refused(&mut self) {
+        let unconfirmed = self.ack.next_number() - self.ack.in_flight();
+        self.caution.refused(unconfirmed, self.ack.acknowledged());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        window_messages: 100,
+        window_bytes: 1 << 20,
+        confirm_timeout: Duration::from_secs(30),
+        unroutable: Unroutable::Block,
+    };
+
+    /// Sends until the core says wait, and returns the numbers that were sent.
+    fn send(delivery: &mut Delivery) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while delivery.next() == Next::Read {
+            numbers.push(delivery.publish(10));
+        }
+        numbers
+    }
+
+    fn arrive(delivery: &mut Delivery, numbers: &[u64]) {
+        for &number in numbers {
+            delivery.confirmed(Confirmed { number, bytes: 10 });
+        }
+    }
+
+    #[test]
+    fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
+        let mut delivery = Delivery::new(POLICY);
+        for _ in 0..3 {
+            delivery.start(Duration::ZERO);
+            delivery.begin();
+            assert_eq!(send(&mut delivery), [0]);
+            assert_eq!(delivery.returned(), Unroutable::Block);
+        }
+        delivery.start(Duration::ZERO);
+        delivery.begin();
+        assert_eq!(send(&mut delivery), [0]);
+        arrive(&mut delivery, &[0]);
+        assert_eq!(send(&mut delivery), [1, 2]);
+    }
+
+    #[test]
+    fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
+        let mut delivery = Delivery::new(POLICY);
+        delivery.start(Duration::ZERO);
+        delivery.begin();
+        let mut sent = send(&mut delivery);
+        while sent.len() < 100 {
+            arrive(&mut delivery, &sent);
+            sent = send(&mut delivery);
+        }
+        arrive(&mut delivery, &sent[..2]);
+        let doubtful = sent[2];
+        assert_eq!(delivery.returned(), Unroutable::Block);
+        // Nothing was committed, so the next session begins with message 0 again.
+        delivery.start(Duration::ZERO);
+        delivery.begin();
+        let mut sent = send(&mut delivery);
+        while !sent.contains(&doubtful) {
+            arrive(&mut delivery, &sent);
+            sent = send(&mut delivery);
+        }
+        assert_eq!(sent, [doubtful]);
     }
 }

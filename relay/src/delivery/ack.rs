@@ -26,6 +26,8 @@ pub struct AckTracker {
     /// Highest position that the server says it has sent everything up to.
     wal_end: Lsn,
     flush: Lsn,
+    /// Every publish with a smaller number lies before `flush`.
+    acknowledged: u64,
 }
 
 impl AckTracker {
@@ -89,6 +91,16 @@ impl AckTracker {
         self.flush
     }
 
+    /// Number that the next message gets.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// Number of the first message that a session from [`AckTracker::flush`] on would send again.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// Whether a transaction has begun and not committed.
     pub fn is_open(&self) -> bool {
         self.open
@@ -106,9 +118,11 @@ impl AckTracker {
             }
             self.commits.pop_front();
             self.flush = self.flush.max(end_lsn);
+            self.acknowledged = next;
         }
         if !self.open && self.in_flight() == 0 {
             self.flush = self.flush.max(self.wal_end);
+            self.acknowledged = self.next;
         }
     }
 }
@@ -153,6 +167,22 @@ mod tests {
         assert_eq!(ack.flush(), Lsn(0));
         ack.confirm(row);
         assert_eq!(ack.flush(), Lsn(500));
+    }
+
+    #[test]
+    fn what_is_sent_again_begins_behind_the_last_acknowledged_commit() {
+        let mut ack = AckTracker::new();
+        for end in [100, 200] {
+            ack.begin();
+            ack.published();
+            ack.published();
+            ack.commit(Lsn(end));
+        }
+        ack.confirm(0);
+        ack.confirm(1);
+        ack.confirm(2);
+        assert_eq!((ack.flush(), ack.acknowledged()), (Lsn(100), 2));
+        assert_eq!(ack.next_number() - ack.in_flight(), 3);
     }
 
     #[test]
