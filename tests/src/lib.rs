@@ -4,6 +4,7 @@
 //! process that started it is gone, however it ended.
 #![forbid(unsafe_code)]
 
+pub mod chaos;
 pub mod compose;
 pub mod differential;
 pub mod dist;

@@ -17,11 +17,13 @@ use rustix::process::Pid;
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 groups=' '
+mounts=
 while IFS=' ' read -r verb what; do
   case $verb in
     group) groups="$groups$what " ;;
     forget) case $groups in *" $what "*) groups="${groups%% $what *} ${groups#* $what }" ;; esac ;;
     folder) set -- "$@" "$what" ;;
+    mount) mounts="$mounts $what" ;;
   esac
 done
 for group in $groups; do kill -QUIT "-$group"; done
@@ -32,6 +34,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2
 done
 for group in $groups; do kill -KILL "-$group"; done
+for mount in $mounts; do umount -l "$mount"; done
 for _ in 1 2 3 4 5; do
   [ $# -eq 0 ] || rm -rf -- "$@" && break
   sleep 0.2
@@ -51,6 +54,11 @@ pub(super) fn forget_group(leader: Pid) {
 /// Registers a folder to remove when this process is gone.
 pub(super) fn watch_folder(folder: &Path) {
     tell(&format!("folder {}\n", folder.display()));
+}
+
+/// Registers a folder without spaces in its name to unmount when this process is gone.
+pub(super) fn watch_mount(folder: &Path) {
+    tell(&format!("mount {}\n", folder.display()));
 }
 
 fn tell(line: &str) {

@@ -5,6 +5,7 @@
 
 mod account;
 mod authority;
+mod disk;
 mod error;
 mod guardian;
 mod log;
@@ -27,12 +28,13 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Row};
 
 pub use self::authority::{Authority, Certified, ClientFiles, Encryption};
+pub use self::disk::SmallDisk;
 pub use self::error::LabError;
 pub use self::log::Log;
 pub use self::monitoring::{Monitoring, Page};
-pub use self::postgres::{Postgres, RELAY_ROLE};
+pub use self::postgres::{Postgres, RELAY_ROLE, connect};
 pub use self::process::{PATIENCE, Process, memory_bytes};
-pub use self::proxy::{Fault, Proxy};
+pub use self::proxy::{Direction, Fault, Proxy};
 pub use self::queue::{Event, Queue};
 pub use self::rabbitmq::RabbitMq;
 pub use self::relay::{Relay, RelayCommand};

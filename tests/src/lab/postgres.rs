@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::account::Account;
 use super::authority::{Certified, Encryption};
+use super::disk::SmallDisk;
 use super::error::{During, LabError};
 use super::port;
 use super::process::Process;
@@ -152,13 +153,15 @@ impl Postgres {
     ///
     /// [`LabError::Sql`] with the server's refusal.
     pub async fn connect(&self, database: &str) -> Result<Client, LabError> {
+        Ok(connect(&self.superuser(database)).await?)
+    }
+
+    /// How to connect to a database as superuser, also while the server is away.
+    pub fn superuser(&self, database: &str) -> Config {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).dbname(database);
         config.user("postgres").password(&self.superuser_password);
-        let (client, connection) = config.connect(NoTls).await?;
-        // The connection ends with an error when a test kills the server; its client says so.
-        tokio::spawn(connection);
-        Ok(client)
+        config
     }
 
     /// A program of the server's own, such as psql, as superuser of a database.
@@ -213,12 +216,19 @@ impl Postgres {
         };
         // Stopped, it neither starts a process nor sees one die, and no process sees it gone.
         process.signal(Signal::STOP);
-        for child in children_of(process.pid()) {
-            let _ = kill_process(child, Signal::KILL);
-        }
-        process.signal(Signal::KILL);
+        signal_all(&process, Signal::KILL);
         process.exit().await?;
         Ok(())
+    }
+
+    /// Stops every process of the server where it stands, until [`Postgres::thaw`].
+    pub fn freeze(&self) {
+        signal_all(self.process(), Signal::STOP);
+    }
+
+    /// Lets a stopped server go on.
+    pub fn thaw(&self) {
+        signal_all(self.process(), Signal::CONT);
     }
 
     /// `pg_ctl stop -m fast`, and waits for the end.
@@ -247,6 +257,23 @@ impl Postgres {
         let signal = self.data().join("recovery.signal");
         fs::write(&signal, "").during(|| "write recovery.signal".into())?;
         self.account.own(&signal)
+    }
+
+    /// Puts slots and spill files on a disk of so many bytes, while there is no slot: the server is
+    /// stopped and started for it.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Command`] where mounting is not allowed; the server then runs as before.
+    pub async fn move_spill(&mut self, bytes: u64) -> Result<SmallDisk, LabError> {
+        let folder = self.data().join("pg_replslot");
+        self.stop().await?;
+        let disk = SmallDisk::over(&folder, bytes);
+        if disk.is_ok() {
+            self.account.own(&folder)?;
+        }
+        self.run().await?;
+        disk
     }
 
     /// Adds lines to postgresql.conf; they count from the next reload or start on.
@@ -356,6 +383,17 @@ impl Postgres {
     }
 }
 
+/// Connects; the connection ends with its client, or when the server does, which the client says.
+///
+/// # Errors
+///
+/// What the server or the network says.
+pub async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
 /// A password that no log can hold by chance.
 pub(super) fn password() -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
@@ -375,6 +413,14 @@ pub(super) fn run(command: &mut Command) -> Result<String, LabError> {
         command: format!("{name} {}", arguments.join(" ")),
         stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
+}
+
+fn signal_all(postmaster: &Process, signal: Signal) {
+    for child in children_of(postmaster.pid()) {
+        // A process that has ended at this very moment needs no signal.
+        let _ = kill_process(child, signal);
+    }
+    postmaster.signal(signal);
 }
 
 fn children_of(parent: i32) -> Vec<Pid> {

@@ -20,12 +20,34 @@ use super::error::{During, LabError};
 pub enum Fault {
     /// Nothing: all bytes pass.
     None,
-    /// Both directions together pass this many bytes from now on, then every connection is reset.
+    /// Every connection that is open at this moment is reset, once; new ones are served.
+    Reset,
+    /// This many bytes pass from now on, then the connection that carries the last of them is
+    /// reset, once.
     CutAfter(u64),
-    /// Bytes are swallowed without a word; no connection is closed.
+    /// This many bytes pass from now on, then the receiver of that connection sees the end of the
+    /// stream, once, while the other direction of it lives on.
+    HalfCloseAfter(u64),
+    /// Bytes are swallowed without a word; no connection is closed. A connection that lost bytes
+    /// stays dumb when the fault is gone, as TCP never leaves bytes out.
     Blackhole,
+    /// Nothing passes, nothing is lost: the bytes go on when the fault is gone.
+    Stall,
     /// Every read is held back this long.
     Delay(Duration),
+    /// Every read is held back for a time between these two.
+    Jitter(Duration, Duration),
+    /// So many bytes a second, in pieces of up to 4 KiB.
+    Throttle(u64),
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
 }
 
 /// A listener on loopback that forwards to one server port.
@@ -38,9 +60,29 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct State {
-    fault: watch::Sender<Fault>,
-    /// Bytes that passed since the fault was set.
-    passed: AtomicU64,
+    to_server: watch::Sender<Rule>,
+    to_client: watch::Sender<Rule>,
+    /// How often a fault that happens once has happened.
+    struck: watch::Sender<u64>,
+}
+
+/// A fault with the bytes that passed since it was set, of one direction or of both together.
+#[derive(Debug, Clone)]
+struct Rule {
+    fault: Fault,
+    passed: Arc<AtomicU64>,
+}
+
+impl Rule {
+    fn new(fault: Fault) -> Self {
+        let passed = Arc::default();
+        Self { fault, passed }
+    }
+
+    /// Whether both are the same setting, not only the same fault.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.passed, &other.passed)
+    }
 }
 
 impl Proxy {
@@ -57,8 +99,9 @@ impl Proxy {
             .during(|| "read the proxy's port".into())?
             .port();
         let state = Arc::new(State {
-            fault: watch::Sender::new(Fault::None),
-            passed: AtomicU64::new(0),
+            to_server: watch::Sender::new(Rule::new(Fault::None)),
+            to_client: watch::Sender::new(Rule::new(Fault::None)),
+            struck: watch::Sender::new(0),
         });
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let accepting = tokio::spawn(accept(listener, server, Arc::clone(&state)));
@@ -74,21 +117,66 @@ impl Proxy {
         self.port
     }
 
-    /// Changes what happens from now on.
+    /// Changes what happens from now on in both directions; bytes of both are counted together.
     pub fn set(&self, fault: Fault) {
-        self.state.passed.store(0, Ordering::SeqCst);
-        self.state.fault.send_replace(fault);
+        let rule = Rule::new(fault);
+        self.state.to_server.send_replace(rule.clone());
+        self.state.to_client.send_replace(rule);
     }
 
-    /// Bytes that passed in both directions since the last [`Proxy::set`].
+    /// Changes what happens from now on in one direction, with a count of its own.
+    pub fn set_one(&self, direction: Direction, fault: Fault) {
+        self.state.lane(direction).send_replace(Rule::new(fault));
+    }
+
+    /// Bytes that passed to the server and back since the last [`Proxy::set`].
     pub fn passed_bytes(&self) -> u64 {
-        self.state.passed.load(Ordering::SeqCst)
+        let there = Arc::clone(&self.state.to_server.borrow().passed);
+        let back = Arc::clone(&self.state.to_client.borrow().passed);
+        let bytes = there.load(Ordering::SeqCst);
+        match Arc::ptr_eq(&there, &back) {
+            true => bytes,
+            false => bytes + back.load(Ordering::SeqCst),
+        }
+    }
+
+    /// How often [`Fault::CutAfter`] and [`Fault::HalfCloseAfter`] have struck, as a value to wait for.
+    pub fn struck(&self) -> watch::Receiver<u64> {
+        self.state.struck.subscribe()
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+impl State {
+    fn lane(&self, direction: Direction) -> &watch::Sender<Rule> {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    /// Ends a fault that happens once, in both directions. Says whether it was still to happen.
+    fn strike(&self, rule: &Rule) -> bool {
+        let mut due = false;
+        for lane in [&self.to_server, &self.to_client] {
+            lane.send_if_modified(|current| {
+                let same = current.is(rule);
+                if same {
+                    *current = Rule::new(Fault::None);
+                }
+                due |= same;
+                same
+            });
+        }
+        if due {
+            self.struck.send_modify(|times| *times += 1);
+        }
+        due
     }
 }
 
@@ -100,7 +188,11 @@ async fn accept(listener: TcpListener, server: SocketAddr, state: Arc<State>) {
             let Ok(upstream) = TcpStream::connect(server).await else {
                 return;
             };
-            forward(client, upstream, &state).await;
+            // Small answers go at once, as they do without a proxy between.
+            let quick = client.set_nodelay(true).and(upstream.set_nodelay(true));
+            if quick.is_ok() {
+                forward(client, upstream, &state).await;
+            }
         });
     }
 }
@@ -111,8 +203,8 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
         let (client_in, client_out) = client.split();
         let (server_in, server_out) = server.split();
         tokio::select! {
-            end = pump(client_in, server_out, state) => end,
-            end = pump(server_in, client_out, state) => end,
+            end = pump(client_in, server_out, Direction::ToServer, state) => end,
+            end = pump(server_in, client_out, Direction::ToClient, state) => end,
         }
     };
     if matches!(end, Ok(End::Cut)) {
@@ -131,37 +223,76 @@ enum End {
     Cut,
 }
 
-async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, state: &State) -> io::Result<End> {
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    direction: Direction,
+    state: &State,
+) -> io::Result<End> {
     let mut buffer = vec![0; 64 * 1024];
-    let mut changes = state.fault.subscribe();
+    let mut rules = state.lane(direction).subscribe();
+    let first = rules.borrow_and_update().clone();
     loop {
+        let rule = rules.borrow_and_update().clone();
+        let piece = match rule.fault {
+            Fault::Reset if !rule.is(&first) => return Ok(End::Cut),
+            Fault::CutAfter(0) if state.strike(&rule) => return Ok(End::Cut),
+            Fault::Stall => {
+                if rules.changed().await.is_err() {
+                    return Ok(End::Closed);
+                }
+                continue;
+            }
+            Fault::Throttle(_) => 4 * 1024,
+            _ => buffer.len(),
+        };
         let length = tokio::select! {
-            read = from.read(&mut buffer) => read?,
-            _ = changes.changed() => match *state.fault.borrow() {
-                Fault::CutAfter(0) => return Ok(End::Cut),
-                Fault::None | Fault::CutAfter(_) | Fault::Blackhole | Fault::Delay(_) => continue,
-            },
+            biased;
+            _ = rules.changed() => continue,
+            read = from.read(&mut buffer[..piece]) => read?,
         };
         if length == 0 {
             return Ok(End::Closed);
         }
-        let fault = *state.fault.borrow();
-        match fault {
-            Fault::None => to.write_all(&buffer[..length]).await?,
-            Fault::Blackhole => continue,
+        let bytes = &buffer[..length];
+        match rule.fault {
+            Fault::None | Fault::Reset | Fault::Stall => to.write_all(bytes).await?,
+            Fault::Blackhole => return swallow(from).await,
             Fault::Delay(pause) => {
                 sleep(pause).await;
-                to.write_all(&buffer[..length]).await?;
+                to.write_all(bytes).await?;
             }
-            Fault::CutAfter(limit) => {
-                let before = state.passed.load(Ordering::SeqCst);
+            Fault::Jitter(least, most) => {
+                sleep(least + most.saturating_sub(least).mul_f64(fastrand::f64())).await;
+                to.write_all(bytes).await?;
+            }
+            Fault::Throttle(rate) => {
+                to.write_all(bytes).await?;
+                sleep(Duration::from_secs_f64(length as f64 / rate.max(1) as f64)).await;
+            }
+            Fault::CutAfter(limit) | Fault::HalfCloseAfter(limit) => {
+                let before = rule.passed.fetch_add(length as u64, Ordering::SeqCst);
                 let room = usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX);
-                to.write_all(&buffer[..length.min(room)]).await?;
-                if room <= length {
+                let last = room <= length && state.strike(&rule);
+                to.write_all(if last { &bytes[..room] } else { bytes })
+                    .await?;
+                if !last {
+                    continue;
+                }
+                if matches!(rule.fault, Fault::CutAfter(_)) {
                     return Ok(End::Cut);
                 }
+                to.shutdown().await?;
+                return swallow(from).await;
             }
         }
-        state.passed.fetch_add(length as u64, Ordering::SeqCst);
+        rule.passed.fetch_add(length as u64, Ordering::SeqCst);
     }
+}
+
+/// Reads and forgets what a sender says to a peer that no longer hears it.
+async fn swallow(mut from: ReadHalf<'_>) -> io::Result<End> {
+    let mut buffer = [0; 4 * 1024];
+    while from.read(&mut buffer).await? > 0 {}
+    Ok(End::Closed)
 }

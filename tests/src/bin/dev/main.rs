@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod debian;
 mod demo;
 mod differential;
@@ -96,6 +97,8 @@ enum Task {
         #[arg(long, default_value_t = 0, value_name = "SEED")]
         from: u64,
     },
+    /// Kill, stop and cut every part under load, again and again, and check every event
+    Chaos(chaos::Options),
     /// Compare with other plugins, and from commit to consumer; results go to target/bench
     Bench {
         /// Which comparison [default: all]
@@ -173,6 +176,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             packages::ensure_program(&progress, "valgrind", "finds misuse of memory")?;
             build::dist(&progress, &postgres)?;
             valgrind::run(*from, *seeds)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Chaos(options) if options.list => {
+            chaos::list();
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Chaos(options) => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            build::dist(&progress, &postgres)?;
+            chaos::run(options)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench {

@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::{sleep, timeout};
+
+use super::{Blow, milliseconds};
+use crate::chaos::error::ChaosError;
+use crate::chaos::stage::Stage;
+use crate::lab::{Direction, Fault, Proxy};
+
+/// How long the load may take to bring a connection to the byte where it is cut.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A side of the relay.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Postgres,
+    Broker,
+}
+
+impl Stage {
+    pub(super) async fn cut(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        self.at_byte(rng, Fault::CutAfter).await
+    }
+
+    pub(super) async fn half_close(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        self.at_byte(rng, Fault::HalfCloseAfter).await
+    }
+
+    pub(super) async fn reset(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        let proxy = self.proxy(side(rng));
+        let blow = self.blow();
+        proxy.set(Fault::Reset);
+        Ok(blow.over())
+    }
+
+    pub(super) async fn stall(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        let hold = milliseconds(rng, 100, 3_000);
+        match rng.bool() {
+            true => self.hold(rng, Fault::Stall, hold).await,
+            false => self.hold_one(rng, Fault::Stall, hold).await,
+        }
+    }
+
+    pub(super) async fn latency(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        let most = milliseconds(rng, 5, 60);
+        let fault = Fault::Jitter(most / 4, most);
+        self.hold(rng, fault, Duration::from_secs(2)).await
+    }
+
+    pub(super) async fn throttle(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        let fault = Fault::Throttle(rng.u64(20_000..500_000));
+        self.hold_one(rng, fault, Duration::from_secs(2)).await
+    }
+
+    pub(super) async fn blackhole(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
+        let hold = milliseconds(rng, 500, 3_000);
+        self.hold(rng, Fault::Blackhole, hold).await
+    }
+
+    /// Lets a seeded number of bytes pass in one direction. In half of the cases they are counted
+    /// from the start of a new connection, so that greetings and logins are hit as well.
+    async fn at_byte(
+        &mut self,
+        rng: &mut Rng,
+        fault: fn(u64) -> Fault,
+    ) -> Result<Blow, ChaosError> {
+        let (side, direction, fresh) = (side(rng), direction(rng), rng.bool());
+        let most = match (side, direction, fresh) {
+            (Side::Postgres | Side::Broker, Direction::ToServer, true) => 2_000,
+            (Side::Postgres | Side::Broker, Direction::ToClient, true) => 4_096,
+            // Reports of progress only.
+            (Side::Postgres, Direction::ToServer, false) => 300,
+            // Confirms only.
+            (Side::Broker, Direction::ToClient, false) => 1_000,
+            (Side::Postgres, Direction::ToClient, false)
+            | (Side::Broker, Direction::ToServer, false) => 200_000,
+        };
+        let point = rng.u64(0..most);
+        let proxy = self.proxy(side);
+        let mut struck = proxy.struck();
+        struck.mark_unchanged();
+        let blow = self.blow();
+        if fresh {
+            proxy.set(Fault::Reset);
+        }
+        proxy.set_one(direction, fault(point));
+        if timeout(PATIENCE, struck.changed()).await.is_err() {
+            // Too little went this way; the connection is cut where it is.
+            proxy.set(Fault::Reset);
+        }
+        // Until here events arrived. A new connection was wanted for the point, and counts.
+        let struck = self.blow();
+        Ok(match fresh {
+            true => Blow {
+                began: blow.began,
+                ..struck
+            },
+            false => struck,
+        })
+    }
+
+    async fn hold(
+        &mut self,
+        rng: &mut Rng,
+        fault: Fault,
+        hold: Duration,
+    ) -> Result<Blow, ChaosError> {
+        let proxy = self.proxy(side(rng));
+        let blow = self.blow();
+        proxy.set(fault);
+        sleep(hold).await;
+        proxy.set(Fault::None);
+        Ok(blow.over())
+    }
+
+    async fn hold_one(
+        &mut self,
+        rng: &mut Rng,
+        fault: Fault,
+        hold: Duration,
+    ) -> Result<Blow, ChaosError> {
+        let proxy = self.proxy(side(rng));
+        let blow = self.blow();
+        proxy.set_one(direction(rng), fault);
+        sleep(hold).await;
+        proxy.set(Fault::None);
+        Ok(blow.over())
+    }
+
+    fn proxy(&self, side: Side) -> &Proxy {
+        match side {
+            Side::Postgres => &self.to_postgres,
+            Side::Broker => &self.to_rabbitmq,
+        }
+    }
+}
+
+fn side(rng: &mut Rng) -> Side {
+    match rng.bool() {
+        true => Side::Postgres,
+        false => Side::Broker,
+    }
+}
+
+fn direction(rng: &mut Rng) -> Direction {
+    match rng.bool() {
+        true => Direction::ToServer,
+        false => Direction::ToClient,
+    }
+}
