@@ -73,6 +73,8 @@ async fn a_killed_postgresql_loses_nothing_and_the_relay_goes_on() {
     let mut lab = Lab::with_own_postgres("").await;
     lab.allow("keep the connection to PostgreSQL");
     lab.allow("connect to PostgreSQL at 127.0.0.1");
+    // Between the start of the server and its readiness.
+    lab.allow("the database system is");
     lab.create_slot().await;
     let mut queue = lab.quorum_queue().await;
     lab.sql(TABLE).await;

@@ -50,6 +50,7 @@ async fn a_server_shuts_down_in_time_while_the_relay_is_idle_or_busy_or_its_brok
     let mut lab = Lab::with_own_servers("").await;
     lab.allow("terminating connection due to administrator command");
     lab.allow("PostgreSQL shuts down");
+    lab.allow("keep the connection to PostgreSQL");
     lab.allow("connect to PostgreSQL at 127.0.0.1");
     lab.allow("the database system is");
     lab.allow("the broker takes no events (resource alarm): waiting");
@@ -96,6 +97,15 @@ async fn a_server_shuts_down_in_time_while_the_relay_is_idle_or_busy_or_its_brok
             sequence.last == ROWS + 5_000
         })
         .await;
+    // A smart shutdown waits for ordinary sessions, so an idle relay must not have one for long.
+    let ended = lab.attempt("SELECT pg_terminate_backend(pg_backend_pid())");
+    assert!(ended.await.is_err(), "the test's own session ends");
+    let asked = Instant::now();
+    lab.own_postgres().stop_smart().await.expect("stop it");
+    let smart = asked.elapsed();
+    start_again(&mut lab, &relay).await;
+    println!("a smart shutdown right after the last event took {smart:?}");
+    assert!(smart <= 2 * SHUTDOWN, "{smart:?}");
     println!("a fast shutdown took: idle {idle:?}, busy {busy:?}, broker blocked {blocked:?}");
     for took in [idle, busy, blocked] {
         assert!(took <= SHUTDOWN, "a fast shutdown took {took:?}");

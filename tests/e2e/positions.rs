@@ -335,6 +335,30 @@ async fn a_state_file_that_cannot_be_used_is_named_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_acknowledgements_and_the_relay_goes_on_when_there_is_room() {
+    let mut lab = Lab::start().await;
+    lab.allow("write the state file");
+    let state = State::new();
+    let mut queue = lab.queue().await;
+    lab.sql(TABLE).await;
+    let relay = state.relay(&lab).start();
+    insert(&lab, 1).await;
+    assert_eq!(number_of(&queue.next().await), 1);
+    // What is written there fails as on a full disk. The relay removes what it could not finish, and
+    // finds room the next time.
+    std::os::unix::fs::symlink("/dev/full", state.path().with_extension("new"))
+        .expect("fill the disk");
+    insert(&lab, 2).await;
+    let line = relay.logs("write the state file").await;
+    assert!(line.contains("No space left on device"), "{line}");
+    insert(&lab, 3).await;
+    queue.until(|event| number_of(&event) == 3).await;
+    relay.stop().await;
+    assert!(lab.acknowledged().await <= state.acknowledged());
+    lab.finish().await;
+}
+
+#[tokio::test]
 async fn a_killed_relay_has_never_acknowledged_more_than_its_file_says() {
     const ROWS: u64 = 20_000;
     let mut lab = Lab::start().await;

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::debug;
 
 use super::{PostgresError, Sql};
@@ -9,42 +12,41 @@ use crate::config::Postgres;
 /// Pause before a session that ended for a reason of its own is opened again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// An idle SQL session beside the stream, which tells that the server shuts down.
+/// How long nothing may be on its way until the session is ended.
+const REST: Duration = Duration::from_secs(3);
+
+/// An idle SQL session beside a busy stream, which tells that the server shuts down.
 ///
 /// A walsender keeps a server that shuts down alive until its client has confirmed everything, and
-/// does not say so. Ordinary sessions are ended first, with an error that does: on it the stream has
-/// to be ended, or a broker that takes no events would hold up the server for ever. Source:
-/// PostgreSQL `src/backend/postmaster/postmaster.c` (PM_STOP_BACKENDS before PM_WAIT_XLOG_SHUTDOWN)
-/// and `WalSndDone` in `src/backend/replication/walsender.c`.
+/// does not say so. Ordinary sessions are ended first, with an error that does, and new ones are
+/// refused: then the stream has to be ended, or a broker that takes no events would hold up the
+/// server for ever. A smart shutdown on the other hand waits for ordinary sessions, so there is one
+/// only while something is on its way. Source: PostgreSQL `src/backend/postmaster/postmaster.c`
+/// (PM_STOP_BACKENDS comes before PM_SHUTDOWN) and `WalSndDone` in
+/// `src/backend/replication/walsender.c`.
 #[derive(Debug)]
 pub struct Sentinel<'a> {
-    /// `None`: its session ended and could not be opened again yet.
-    session: Option<Sql<'a>>,
     config: &'a Postgres,
+    busy: watch::Receiver<bool>,
 }
 
 impl<'a> Sentinel<'a> {
-    /// Lets an idle session stand sentinel.
-    pub fn new(session: Sql<'a>, config: &'a Postgres) -> Self {
-        Self {
-            session: Some(session),
-            config,
-        }
+    /// A sentinel for a stream that says whether something is on its way.
+    pub fn new(config: &'a Postgres, busy: watch::Receiver<bool>) -> Self {
+        Self { config, busy }
     }
 
     /// Waits until the server says that it shuts down; for ever while it does not. A session that
     /// ends for another reason, such as `idle_session_timeout`, is opened again.
     pub async fn server_stops(&mut self) -> PostgresError {
         loop {
-            let ended = match self.session.take() {
-                Some(session) => session.ended().await,
-                None => match Sql::connect(self.config).await {
-                    Ok(session) => {
-                        self.session = Some(session);
-                        continue;
-                    }
-                    Err(error) => error,
+            becomes(&mut self.busy, true).await;
+            let ended = match Sql::connect(self.config).await {
+                Ok(session) => tokio::select! {
+                    ended = session.ended() => ended,
+                    () = rest(&mut self.busy) => continue,
                 },
+                Err(error) => error,
             };
             if ended.is_closed() {
                 return ended;
@@ -52,5 +54,22 @@ impl<'a> Sentinel<'a> {
             debug!("the session beside the stream has ended: {ended}");
             sleep(PAUSE).await;
         }
+    }
+}
+
+/// Waits until nothing has been on its way for a while.
+async fn rest(busy: &mut watch::Receiver<bool>) {
+    loop {
+        becomes(busy, false).await;
+        if timeout(REST, becomes(busy, true)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the stream is busy or not; for ever when it is over.
+async fn becomes(busy: &mut watch::Receiver<bool>, wanted: bool) {
+    if busy.wait_for(|busy| *busy == wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -2,7 +2,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pgevents_proto::{DecodeError, Decoder};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout},
+};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -56,6 +59,8 @@ struct Out<'a> {
     board: &'a Board,
     sink: Sink,
     blocked: bool,
+    /// Whether something was on its way at the last tick.
+    busy: watch::Sender<bool>,
     clock: Clock,
     outcomes: Vec<Outcome>,
 }
@@ -95,6 +100,7 @@ impl<'a> Pump<'a> {
             board,
             sink,
             blocked: false,
+            busy: opened.busy,
             clock: Clock::start(),
             outcomes: Vec::new(),
         };
@@ -309,6 +315,9 @@ impl Out<'_> {
         }
         self.blocked = blocked;
         self.feed.delivery.blocked(blocked);
+        let busy = !self.feed.delivery.is_idle();
+        self.busy
+            .send_if_modified(|was| std::mem::replace(was, busy) != busy);
         if self.feed.delivery.tick(now)? {
             status.ping();
         }

@@ -1,3 +1,4 @@
+use tokio::sync::watch;
 use tracing::info;
 
 use super::{
@@ -21,6 +22,8 @@ pub(super) struct Opened {
     pub(super) system: System,
     /// What consumers have to be told first.
     pub(super) gap: Option<Gap>,
+    /// Tells the sentinel whether something is on its way.
+    pub(super) busy: watch::Sender<bool>,
 }
 
 /// What is watched beside the stream.
@@ -86,8 +89,9 @@ impl<'a> Relay<'a> {
             status,
             system,
             gap,
+            busy: watch::Sender::new(false),
         };
-        let sentinel = Sentinel::new(sql, &config.postgres);
+        let sentinel = Sentinel::new(&config.postgres, opened.busy.subscribe());
         Ok((opened, Watch { sentinel, record }))
     }
 }

@@ -95,12 +95,17 @@ async fn report(
 ) -> io::Result<()> {
     let mut sent = Progress::default();
     let mut sent_at = Instant::now();
+    // Not the last report: a server that shuts down asks again as soon as it has an answer, and would
+    // get the same one for ever.
+    let mut recorded_at = sent_at;
     loop {
         let progress = *changes.borrow_and_update();
-        if progress.closing || sent_at + SPACING <= Instant::now() {
+        let mut behind = recorder.is_behind(progress.flush);
+        if behind && (progress.closing || recorded_at + SPACING <= Instant::now()) {
             recorder.begin(progress.flush);
+            recorded_at = Instant::now();
+            behind = recorder.is_behind(progress.flush);
         }
-        let behind = recorder.is_behind(progress.flush);
         let ping = progress.pings != sent.pings;
         let asked = ping || progress.replies_due != sent.replies_due;
         let last = progress.closing && !behind;
@@ -123,7 +128,7 @@ async fn report(
             continue;
         }
         let next = match behind && !recorder.is_writing() {
-            true => sent_at + SPACING,
+            true => recorded_at + SPACING,
             false => due,
         };
         tokio::select! {
@@ -159,7 +164,33 @@ fn now() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
+
+    use super::{super::System, *};
+    use crate::position::Position;
+
+    #[tokio::test]
+    async fn a_server_that_asks_again_after_each_answer_learns_of_progress() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        let (_read, write) = tokio::io::split(Stream::Unix(ours));
+        let system = System { id: 7, timeline: 1 };
+        let start = Position::new("s", "d", system, Lsn(50));
+        let (recorder, _fault) = Recorder::new(None, start, true);
+        let status = StatusTask::start(write, Duration::from_secs(60), recorder);
+        status.flushed(Lsn(100));
+        let asking = async {
+            loop {
+                status.reply();
+                let mut report = [0; 39];
+                theirs.read_exact(&mut report).await.expect("a report");
+                if report[6..14] == 100_u64.to_be_bytes() {
+                    return;
+                }
+            }
+        };
+        let learned = timeout(Duration::from_secs(10), asking).await;
+        assert!(learned.is_ok(), "it was told the old position for ever");
+    }
 
     #[test]
     fn a_report_has_the_form_that_the_server_expects() {

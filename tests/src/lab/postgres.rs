@@ -238,10 +238,23 @@ impl Postgres {
     /// [`LabError::Late`] when something keeps the server up, for example a walsender whose client
     /// does not confirm.
     pub async fn stop(&mut self) -> Result<(), LabError> {
+        self.shut_down(Signal::INT).await
+    }
+
+    /// `pg_ctl stop -m smart`, which waits for ordinary sessions, and waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Late`] when a session keeps the server up.
+    pub async fn stop_smart(&mut self) -> Result<(), LabError> {
+        self.shut_down(Signal::TERM).await
+    }
+
+    async fn shut_down(&mut self, how: Signal) -> Result<(), LabError> {
         let Some(process) = self.process.take() else {
             return Ok(());
         };
-        process.signal(Signal::INT);
+        process.signal(how);
         process.exit().await?;
         Ok(())
     }
