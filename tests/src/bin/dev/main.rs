@@ -7,6 +7,7 @@ mod chaos;
 mod debian;
 mod demo;
 mod differential;
+mod endurance;
 mod memory;
 mod packages;
 mod progress;
@@ -99,6 +100,11 @@ enum Task {
     },
     /// Kill, stop and cut every part under load, again and again, and check every event
     Chaos(chaos::Options),
+    /// Large transactions, idle slots and stalled brokers at full size; the suite has them small
+    Endurance {
+        /// Which one [default: all, for about a quarter of an hour]
+        scenario: Option<endurance::Scenario>,
+    },
     /// Compare with other plugins, and from commit to consumer; results go to target/bench
     Bench {
         /// Which comparison [default: all]
@@ -186,6 +192,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
             build::dist(&progress, &postgres)?;
             chaos::run(options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Endurance { scenario } => {
+            let postgres = packages::ensure(&progress, None, packages::Use::Servers)?;
+            build::dist(&progress, &postgres)?;
+            endurance::run(*scenario)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Bench {
