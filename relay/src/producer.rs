@@ -65,7 +65,7 @@ pub async fn run(
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        board.failed(failure.side(), relay.feed.delivery.counts());
+        board.failed(failure.side(), &mut relay.feed);
         board.enter(State::Connecting);
         if relay.acknowledged() > before && before.is_some() {
             backoff.reset();

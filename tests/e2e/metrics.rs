@@ -36,9 +36,7 @@ async fn the_numbers_follow_the_events() {
     let page = monitoring
         .until("/metrics", |page| {
             page.number("pgevents_events_confirmed_total", "") == Some(3.0)
-                && page
-                    .number("pgevents_slot_retained_wal_bytes", "")
-                    .is_some()
+                && page.number("pgevents_slot_active", "") == Some(1.0)
         })
         .await;
     let slot = format!("slot=\"{0}\",database=\"{0}\"", lab.name());
@@ -53,7 +51,6 @@ async fn the_numbers_follow_the_events() {
         ("pgevents_ready", "", 1.0),
         ("pgevents_state", "state=\"streaming\"", 1.0),
         ("pgevents_state", "state=\"standby\"", 0.0),
-        ("pgevents_slot_active", "", 1.0),
         ("pgevents_slot_wal_status", "status=\"reserved\"", 1.0),
         ("pgevents_build_info", "plugin=\"0.1.0\"", 1.0),
     ] {
@@ -61,6 +58,7 @@ async fn the_numbers_follow_the_events() {
         assert_eq!(found, Some(expected), "{name} {labels} in {}", page.body);
     }
     for name in [
+        "pgevents_slot_retained_wal_bytes",
         "pgevents_received_bytes_total",
         "pgevents_published_bytes_total",
     ] {

@@ -115,10 +115,13 @@ impl Board {
         }
     }
 
-    /// A session has failed.
-    pub fn failed(&self, side: Side, counts: &Counts) {
+    /// A session has failed; what it has not got acknowledged goes on waiting.
+    pub fn failed(&self, side: Side, feed: &mut Feed) {
+        let oldest_commit = feed.oldest_commit();
+        let counts = feed.delivery.counts();
         let mut reading = self.lock();
         reading.counts = *counts;
+        reading.oldest_commit = older(reading.oldest_commit, oldest_commit);
         reading.failed_at = Some(counts.confirmed);
         match side {
             Side::Postgres => reading.postgres_failures += 1,
@@ -133,16 +136,21 @@ impl Board {
         let mut reading = self.lock();
         reading.counts = counts;
         reading.flow = Some((flow, Instant::now()));
-        reading.oldest_commit = oldest_commit;
-        if oldest_commit.is_none() {
-            reading.caught_up = Some(unix_micros());
-        }
         if reading.plugin.as_ref() != feed.plugin() {
             reading.plugin = feed.plugin().cloned();
         }
         let idle = flow.in_flight == 0 && flow.running >= SETTLED;
         if idle || reading.failed_at < Some(counts.confirmed) {
             reading.failed_at = None;
+        }
+        if reading.failed_at.is_some() {
+            // What failed before has not come again yet.
+            reading.oldest_commit = older(reading.oldest_commit, oldest_commit);
+            return;
+        }
+        reading.oldest_commit = oldest_commit;
+        if oldest_commit.is_none() {
+            reading.caught_up = Some(unix_micros());
         }
     }
 
@@ -159,6 +167,10 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, Reading> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn older(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.into_iter().chain(other).min()
 }
 
 /// The time in microseconds since 1970-01-01 00:00 UTC.
@@ -216,13 +228,19 @@ mod tests {
             running,
             ..Flow::default()
         };
-        board.failed(Side::Broker, feed.delivery.counts());
+        board.lock().oldest_commit = Some(7);
+        board.failed(Side::Broker, &mut feed);
         board.enter(State::Streaming);
         board.flows(after(Duration::from_secs(1)), &mut feed);
-        assert_eq!(board.read().failed_at, Some(0));
+        let reading = board.read();
+        assert_eq!(
+            (reading.failed_at, reading.oldest_commit),
+            (Some(0), Some(7))
+        );
+        assert_eq!(reading.caught_up, None);
         board.flows(after(SETTLED), &mut feed);
         let reading = board.read();
-        assert_eq!(reading.failed_at, None);
+        assert_eq!((reading.failed_at, reading.oldest_commit), (None, None));
         assert_eq!((reading.broker_failures, reading.postgres_failures), (1, 0));
         assert!(reading.caught_up.is_some());
     }
