@@ -65,14 +65,37 @@ impl EventJson {
         write_id(fragments.id(), row, out);
         out.extend_from_slice(b",\"diff\":");
         self.write_diff(change, old, out);
-        out.extend_from_slice(match change.action {
-            Action::Insert => b",\"action\":\"I\"}",
-            Action::Update => b",\"action\":\"U\"}",
-            Action::Delete => b",\"action\":\"D\"}",
-            Action::Truncate => b",\"action\":\"T\"}",
-            // The decoder gives these as `Event::Message`; there is no row to show.
-            Action::Message => b",\"action\":\"M\"}",
-        });
+        out.extend_from_slice(action_end(change.action));
+    }
+
+    /// Puts a marker in the place of the event of `change`, which [`EventJson::write`] has just
+    /// written to `out` and nothing else: its six keys with empty rows, so that a consumer still
+    /// knows whose event it was, and two more:
+    /// `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB is `null`.
+    pub fn omit(&mut self, change: &Change<'_>, out: &mut Vec<u8>) {
+        const LONGEST_ID: usize = 1024;
+        let fragments = change.relation.fragments();
+        let bytes = out.len();
+        let row = if change.action == Action::Delete {
+            &self.old
+        } else {
+            &self.new
+        };
+        write_id(fragments.id(), row, out);
+        let mut id = out.split_off(bytes);
+        if id.len() > LONGEST_ID {
+            id = b"null".to_vec();
+        }
+        // The memory of a huge event is not kept for small ones.
+        *out = fragments.head().to_vec();
+        out.extend_from_slice(b"{},\"new\":{},\"id\":");
+        out.extend_from_slice(&id);
+        out.extend_from_slice(b",\"diff\":{}");
+        out.extend_from_slice(action_end(change.action));
+        out.pop();
+        out.extend_from_slice(b",\"pgevents_omitted\":\"too_large\",\"bytes\":");
+        out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+        out.push(b'}');
     }
 
     fn write_old(&mut self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
@@ -114,6 +137,18 @@ impl EventJson {
             }
         }
         object.close();
+    }
+}
+
+/// The end of an event, from the key `action` on.
+fn action_end(action: Action) -> &'static [u8] {
+    match action {
+        Action::Insert => b",\"action\":\"I\"}",
+        Action::Update => b",\"action\":\"U\"}",
+        Action::Delete => b",\"action\":\"D\"}",
+        Action::Truncate => b",\"action\":\"T\"}",
+        // The decoder gives these as `Event::Message`; there is no row to show.
+        Action::Message => b",\"action\":\"M\"}",
     }
 }
 

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{delivery::Unroutable, secret::Secret};
+use crate::{
+    delivery::{TooLarge, Unroutable},
+    secret::Secret,
+};
 pub use doctor::DoctorArgs;
 pub use slot::{SlotArgs, SlotCommand, WhichSlot};
 
@@ -32,6 +35,8 @@ Exit codes:
   12  the slot was moved or made anew, or this is another system, timeline or an older copy
   13  plugin and relay speak different versions
   20  the broker refuses: login, permission, virtual host, exchange type
+  21  no queue wants an event, and --unroutable is stop
+  22  an event is too large, and --too-large is stop
   23  a frame cannot be decoded                 70  a bug
 A lost connection is no exit: the relay reconnects.";
 
@@ -142,9 +147,20 @@ pub struct ProducerArgs {
     /// How the exchange comes to be: made (durable, topic), only looked for, or taken for granted
     #[arg(long, value_enum, default_value_t = ExchangeDeclare::Declare, value_name = "HOW")]
     pub exchange_declare: ExchangeDeclare,
-    /// What to do with an event that no queue wants; block: try again until one does
+    /// What to do with an event that no queue wants
     #[arg(long, value_enum, default_value_t = Unroutable::Block, value_name = "POLICY")]
     pub unroutable: Unroutable,
+    /// Durable fanout exchange for --unroutable park, made like the other one; events keep their
+    /// routing key there
+    #[arg(long, value_name = "NAME")]
+    pub parking_exchange: Option<String>,
+    /// Largest event that the broker takes, in bytes, 1024 to 536870912: its max_message_size, which
+    /// is 16 MiB by default since RabbitMQ 4.0 and was 128 MiB before
+    #[arg(long, default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1_024..=512 << 20), value_name = "BYTES")]
+    pub max_message_bytes: u32,
+    /// What to do with a larger one
+    #[arg(long, value_enum, default_value_t = TooLarge::Marker, value_name = "POLICY")]
+    pub too_large: TooLarge,
     /// Messages on the way to the broker without its confirmation, 1 to 60000
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=60_000), value_name = "MESSAGES")]
     pub window: u32,

@@ -16,7 +16,7 @@ use pgevents_proto::TableList;
 use crate::{
     cli::{ConsumerArgs, ExchangeDeclare, PostgresArgs, ProducerArgs, QueueType, SinkKind},
     consumer::{Filter, View},
-    delivery::Policy,
+    delivery::{Policy, Unroutable},
     position::StateFile,
     tls::{Certificates, Identity},
 };
@@ -81,6 +81,8 @@ pub enum Sink {
         broker: Box<Broker>,
         /// How the exchange comes to be.
         declare: ExchangeDeclare,
+        /// Exchange for events that no queue wants, up to 255 bytes; `None`: the policy is another.
+        parking: Option<String>,
     },
     /// Standard output.
     Stdout,
@@ -118,6 +120,7 @@ impl Producer {
             SinkKind::Rabbitmq => Sink::Rabbitmq {
                 broker: Box::new(Broker::new(&args.rabbitmq)?),
                 declare: args.exchange_declare,
+                parking: parking_exchange(args)?,
             },
         };
         Ok(Self {
@@ -132,6 +135,11 @@ impl Producer {
                 window_bytes: args.window_bytes.into(),
                 confirm_timeout: Duration::from_secs(args.confirm_timeout.into()),
                 unroutable: args.unroutable,
+                max_message_bytes: match args.sink {
+                    SinkKind::Rabbitmq => args.max_message_bytes.into(),
+                    SinkKind::Stdout => u64::MAX,
+                },
+                too_large: args.too_large,
             },
             status_interval: Duration::from_secs(args.status_interval.into()),
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout.into()),
@@ -245,6 +253,24 @@ fn slot_name(value: String) -> Result<String, ConfigError> {
         value,
         expected,
     })
+}
+
+/// The exchange for events that no queue wants, where the policy asks for one.
+fn parking_exchange(args: &ProducerArgs) -> Result<Option<String>, ConfigError> {
+    let name = given(&args.parking_exchange);
+    match (args.unroutable, name) {
+        (Unroutable::Park, Some(name)) => amqp_name("--parking-exchange", name).map(Some),
+        (Unroutable::Park, None) => Err(ConfigError::Missing(
+            "--parking-exchange",
+            "--unroutable park needs to know where to",
+        )),
+        (_, Some(value)) => Err(ConfigError::Value {
+            name: "--parking-exchange",
+            value,
+            expected: "it goes with --unroutable park",
+        }),
+        (_, None) => Ok(None),
+    }
 }
 
 fn table_list(

@@ -31,7 +31,9 @@ use crate::{
     config::Consumer,
     exit::{Chain, Exit, Fate},
     health,
-    publish::{PublishError, connect, declare_exchange, reply_code, short, stdout_failure},
+    publish::{
+        Exchange, PublishError, connect, declare_exchange, reply_code, short, stdout_failure,
+    },
     shutdown::Shutdown,
 };
 use view::Arrived;
@@ -77,7 +79,8 @@ pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishEr
 async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) -> PublishError {
     let opened = async {
         let (connection, channel) = connect(&config.broker, "pgevents consumer_debug").await?;
-        declare_exchange(&channel, &config.broker, ExchangeDeclare::Declare).await?;
+        let exchange = Exchange::events(&config.broker);
+        declare_exchange(&channel, &config.broker, exchange, ExchangeDeclare::Declare).await?;
         let Ok(consumer) = timeout(SETUP_TIMEOUT, subscribe(config, &channel)).await else {
             let address = config.broker.url.to_string();
             return Err(PublishError::Slow {

@@ -9,6 +9,7 @@ mod caution;
 mod counts;
 mod feed;
 mod flow;
+pub(crate) mod mutant;
 mod patience;
 mod policy;
 mod resume;
@@ -21,10 +22,10 @@ use pgevents_proto::Lsn;
 pub use ack::AckTracker;
 use caution::Caution;
 pub use counts::Counts;
-pub use feed::{Feed, Outgoing, Outlet};
+pub use feed::{Feed, Outgoing, Outlet, Oversized};
 pub use flow::Flow;
 use patience::Patience;
-pub use policy::{Policy, Unroutable};
+pub use policy::{Policy, TooLarge, Unroutable};
 pub use resume::resume_after;
 pub use window::Window;
 
@@ -46,6 +47,17 @@ pub enum Next {
     Wait,
     /// End the stream: a stop was requested and everything sent is acknowledged.
     Finish,
+}
+
+/// Whether a body may go as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Whole,
+    /// It is too large: a marker goes in its place.
+    Marker,
+    /// It is too large: the relay has to end.
+    Stop,
 }
 
 /// Why a session has to end. What was not acknowledged is read again from the slot by the next one:
@@ -129,9 +141,24 @@ impl Delivery {
         self.ack.begin();
     }
 
+    /// Whether a body of so many bytes may go. Asked before the broker is: that would close the
+    /// channel, again and again.
+    pub fn admit(&mut self, bytes: u64) -> Admission {
+        if bytes <= self.policy.max_message_bytes {
+            return Admission::Whole;
+        }
+        match self.policy.too_large {
+            TooLarge::Marker => {
+                self.counts.omitted += 1;
+                Admission::Marker
+            }
+            TooLarge::Stop => Admission::Stop,
+        }
+    }
+
     /// A message with a body of so many bytes goes to the sink, with the number returned.
     pub fn publish(&mut self, bytes: u64) -> u64 {
-        if self.window.is_empty() {
+        if self.is_idle() {
             self.patience.sink_moves();
         }
         self.window.add(bytes);
@@ -146,8 +173,9 @@ impl Delivery {
         self.ack.commit(end_lsn);
     }
 
-    /// A frame of so many bytes was read.
-    pub fn received(&mut self, bytes: u64) {
+    /// A frame of so many bytes was read; `lsn` is the position of its last change.
+    pub fn received(&mut self, lsn: Lsn, bytes: u64) {
+        self.counts.received = lsn;
         self.counts.received_bytes += bytes;
     }
 
@@ -171,20 +199,46 @@ impl Delivery {
     }
 
     /// A message has arrived.
-    pub fn confirmed(&mut self, Confirmed { number, bytes }: Confirmed) {
-        self.patience.sink_moves();
-        self.window.remove(bytes);
+    pub fn confirmed(&mut self, message: Confirmed) {
         self.counts.confirmed += 1;
-        self.ack.confirm(number);
+        self.settled(message);
+        if mutant::ACK_ROW_LSN {
+            self.ack.row(self.counts.received);
+        }
     }
 
-    /// No queue wanted a message. Returns what to do about it; `Block`: the session has to end.
-    pub fn returned(&mut self) -> Unroutable {
+    /// No queue wanted a message; `parked`: not even one behind the parking exchange. Returns what
+    /// to do about it. `Block`: the session has to end; `Park`: it is still on its way, until
+    /// [`Delivery::confirmed`] says that its parked copy has arrived; `Drop`: it is done with.
+    pub fn returned(&mut self, message: Confirmed, parked: bool) -> Unroutable {
         self.counts.returned += 1;
+        let drop = self.policy.unroutable == Unroutable::Drop || mutant::IGNORE_RETURN;
         match self.policy.unroutable {
-            Unroutable::Block => self.refused(),
+            _ if drop => {
+                self.counts.dropped += 1;
+                self.settled(message);
+                Unroutable::Drop
+            }
+            Unroutable::Park if parked => {
+                self.refused();
+                Unroutable::Block
+            }
+            Unroutable::Park => {
+                self.counts.parked += 1;
+                Unroutable::Park
+            }
+            Unroutable::Block => {
+                self.refused();
+                Unroutable::Block
+            }
+            other => other,
         }
-        self.policy.unroutable
+    }
+
+    fn settled(&mut self, Confirmed { number, bytes }: Confirmed) {
+        self.patience.sink_moves();
+        self.window.remove(bytes);
+        self.ack.confirm(number);
     }
 
     /// The sink refused a message.
@@ -192,8 +246,12 @@ impl Delivery {
     /// # Errors
     ///
     /// Always: the session has to end.
-    pub fn nacked(&mut self) -> Result<(), Failure> {
+    pub fn nacked(&mut self, message: Confirmed) -> Result<(), Failure> {
         self.counts.nacked += 1;
+        if mutant::IGNORE_NACK {
+            self.settled(message);
+            return Ok(());
+        }
         self.refused();
         Err(Failure::Nacked)
     }
@@ -210,7 +268,7 @@ impl Delivery {
     ///
     /// Somebody has been silent for too long, and the session has to end.
     pub fn tick(&mut self, now: Duration) -> Result<bool, Failure> {
-        let due = !self.window.is_empty();
+        let due = !self.is_idle();
         self.patience
             .sink_silence(now, due, self.policy.confirm_timeout)?;
         // Nobody listens to the server while events have to wait.
@@ -229,19 +287,28 @@ impl Delivery {
 
     /// Whether one more message may go now.
     pub fn has_room(&self) -> bool {
+        let messages = match mutant::WINDOW_WITHOUT_SPAN {
+            true => self.ack.unconfirmed(),
+            false => self.ack.in_flight(),
+        };
         let (number, in_flight) = (self.ack.next_number(), self.ack.in_flight());
-        self.window.has_room() && self.caution.allows(number, in_flight)
+        self.window.has_room(messages) && self.caution.allows(number, in_flight)
     }
 
     /// Whether nothing is on its way to the sink.
     pub fn is_idle(&self) -> bool {
-        self.window.is_empty()
+        self.ack.in_flight() == 0
+    }
+
+    /// What the operator has decided.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// How the stream flows, as of the last tick, which was at `now`.
     pub fn flow(&self, now: Duration) -> Flow {
         Flow {
-            in_flight: self.window.messages(),
+            in_flight: self.ack.in_flight(),
             in_flight_bytes: self.window.bytes(),
             running: now.saturating_sub(self.started),
             ..self.patience.flow(now)
@@ -260,68 +327,4 @@ impl Delivery {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: Policy = Policy {
-        window_messages: 100,
-        window_bytes: 1 << 20,
-        confirm_timeout: Duration::from_secs(30),
-        unroutable: Unroutable::Block,
-    };
-
-    /// Sends until the core says wait, and returns the numbers that were sent.
-    fn send(delivery: &mut Delivery) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        while delivery.next() == Next::Read {
-            numbers.push(delivery.publish(10));
-        }
-        numbers
-    }
-
-    fn arrive(delivery: &mut Delivery, numbers: &[u64]) {
-        for &number in numbers {
-            delivery.confirmed(Confirmed { number, bytes: 10 });
-        }
-    }
-
-    #[test]
-    fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
-        let mut delivery = Delivery::new(POLICY);
-        for _ in 0..3 {
-            delivery.start(Duration::ZERO);
-            delivery.begin();
-            assert_eq!(send(&mut delivery), [0]);
-            assert_eq!(delivery.returned(), Unroutable::Block);
-        }
-        delivery.start(Duration::ZERO);
-        delivery.begin();
-        assert_eq!(send(&mut delivery), [0]);
-        arrive(&mut delivery, &[0]);
-        assert_eq!(send(&mut delivery), [1, 2]);
-    }
-
-    #[test]
-    fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
-        let mut delivery = Delivery::new(POLICY);
-        delivery.start(Duration::ZERO);
-        delivery.begin();
-        let mut sent = send(&mut delivery);
-        while sent.len() < 100 {
-            arrive(&mut delivery, &sent);
-            sent = send(&mut delivery);
-        }
-        arrive(&mut delivery, &sent[..2]);
-        let doubtful = sent[2];
-        assert_eq!(delivery.returned(), Unroutable::Block);
-        // Nothing was committed, so the next session begins with message 0 again.
-        delivery.start(Duration::ZERO);
-        delivery.begin();
-        let mut sent = send(&mut delivery);
-        while !sent.contains(&doubtful) {
-            arrive(&mut delivery, &sent);
-            sent = send(&mut delivery);
-        }
-        assert_eq!(sent, [doubtful]);
-    }
-}
+mod tests;

@@ -23,6 +23,10 @@ pub enum Exit {
     Version = 13,
     /// The broker refuses: credentials, permissions, virtual host or exchange.
     BrokerRefused = 20,
+    /// No queue wants an event, and the policy is to stop.
+    Unroutable = 21,
+    /// An event is too large for the broker, and the policy is to stop.
+    TooLarge = 22,
     /// A frame breaks the wire contract.
     Undecodable = 23,
     /// An outcome that cannot be, by the relay's own rules.

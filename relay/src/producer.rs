@@ -1,6 +1,7 @@
 //! The one loop: slot → events → sink → acknowledgement, and over again after any failure.
 
 mod error;
+mod notices;
 mod pump;
 mod session;
 mod start;
@@ -125,7 +126,9 @@ impl Relay<'_> {
 
     fn report(&mut self, failure: &ProducerError, delay: std::time::Duration) {
         let delay_ms = delay.as_millis() as u64;
-        if let ProducerError::Publish(PublishError::Returned(_)) = failure {
+        if let ProducerError::Publish(PublishError::Returned(_) | PublishError::NotParked(_)) =
+            failure
+        {
             let returned = self.feed.delivery.counts().returned;
             error!(
                 delay_ms,

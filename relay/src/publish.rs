@@ -2,20 +2,27 @@
 
 mod connection;
 mod error;
+mod exchange;
 mod in_flight;
 mod rabbitmq;
+mod settlement;
 mod stdout;
 
 pub use connection::connect;
 pub use error::PublishError;
 pub(crate) use error::{reply_code, stdout_failure};
+pub(crate) use exchange::{Exchange, declare_exchange};
 pub use rabbitmq::Publisher;
-pub(crate) use rabbitmq::{LONGEST_KEY, declare_exchange, short};
+pub(crate) use rabbitmq::{LONGEST_KEY, short};
 pub use stdout::Lines;
+
+use std::fmt;
+
+use lapin::{BasicProperties, types::ShortString};
 
 use crate::{
     config,
-    delivery::{Confirmed, Outgoing, Outlet},
+    delivery::{Confirmed, Outgoing, Outlet, Unroutable},
 };
 
 /// What has become of a message.
@@ -24,18 +31,32 @@ pub enum Outcome {
     /// It has arrived where it must.
     Confirmed(Confirmed),
     /// No queue wanted it.
-    Returned(Box<Returned>),
+    Returned(Confirmed, Box<Returned>),
     /// The broker refused it, for example because a queue is full.
-    Nacked,
+    Nacked(Confirmed),
 }
 
 /// A message that came back.
-#[derive(Debug)]
 pub struct Returned {
     /// Its routing key.
-    pub routing_key: String,
+    pub routing_key: ShortString,
     /// The broker's words.
     pub reply: String,
+    /// Whether it was meant for the parking exchange.
+    pub parked: bool,
+    properties: BasicProperties,
+    body: Box<[u8]>,
+}
+
+impl fmt::Debug for Returned {
+    /// Without the row's values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Returned")
+            .field("routing_key", &self.routing_key)
+            .field("reply", &self.reply)
+            .field("parked", &self.parked)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A place for events.
@@ -48,15 +69,20 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// Opens the configured sink.
+    /// Opens the configured sink; `unroutable` is what will be done with messages that come back.
     ///
     /// # Errors
     ///
     /// It cannot be reached, or it refuses.
-    pub async fn open(config: &config::Sink) -> Result<Self, PublishError> {
+    pub async fn open(config: &config::Sink, unroutable: Unroutable) -> Result<Self, PublishError> {
         match config {
-            config::Sink::Rabbitmq { broker, declare } => {
-                let publisher = Publisher::open(broker, *declare).await?;
+            config::Sink::Rabbitmq {
+                broker,
+                declare,
+                parking,
+            } => {
+                let parking = parking.as_deref();
+                let publisher = Publisher::open(broker, *declare, unroutable, parking).await?;
                 Ok(Self::Rabbitmq(Box::new(publisher)))
             }
             config::Sink::Stdout => Ok(Self::Stdout(Box::default())),
@@ -74,6 +100,16 @@ impl Sink {
         match self {
             Self::Rabbitmq(publisher) => publisher.outcomes(outcomes).await,
             Self::Stdout(lines) => lines.outcomes(outcomes).await,
+        }
+    }
+
+    /// Sends a message that came back to the parking exchange. It is confirmed, or comes back, under
+    /// its own number again.
+    pub fn park(&mut self, message: Confirmed, returned: Returned) {
+        match self {
+            Self::Rabbitmq(publisher) => publisher.park(message, returned),
+            // Nothing comes back from there.
+            Self::Stdout(_) => {}
         }
     }
 

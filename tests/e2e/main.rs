@@ -8,6 +8,7 @@ mod configuration;
 mod consumer;
 mod contract;
 mod crash;
+mod delivery;
 mod differential;
 mod doctor;
 mod documents;

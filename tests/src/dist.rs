@@ -113,8 +113,14 @@ pub fn faulty_plugin(major: u32) -> PathBuf {
     folder.join("pgevents.so")
 }
 
-/// The relay.
+/// The relay, or the one that `PGEVENTS_TEST_RELAY` names.
 pub fn relay() -> PathBuf {
+    let named = env::var_os("PGEVENTS_TEST_RELAY");
+    named.map_or_else(shipped_relay, PathBuf::from)
+}
+
+/// The relay that ships.
+pub fn shipped_relay() -> PathBuf {
     folder().join("pgevents")
 }
 

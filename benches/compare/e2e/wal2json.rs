@@ -60,7 +60,7 @@ pub fn main() -> anyhow::Result<()> {
 }
 
 async fn forward(config: &config::Producer) -> anyhow::Result<()> {
-    let sink = Sink::open(&config.sink).await?;
+    let sink = Sink::open(&config.sink, config.policy.unroutable).await?;
     let mut session = Session::connect(&config.postgres).await?;
     let (system, _) = session.identify_system().await?;
     let options = OPTIONS.map(|(name, value)| (name, value.to_owned()));
@@ -89,7 +89,7 @@ async fn forward(config: &config::Producer) -> anyhow::Result<()> {
     loop {
         while let Some(message) = reader.message()? {
             match message {
-                Message::XLogData(line) => {
+                Message::XLogData { frame: line, .. } => {
                     forwarder.line(&line, system.id)?;
                     while !forwarder.delivery.has_room() {
                         forwarder.sink.outcomes(&mut forwarder.outcomes).await?;

@@ -1,6 +1,6 @@
 //! `old`, `new`, `diff` and `id` for every action and replica identity.
 
-use pgevents_proto::{Kind, OmittedReason, ReplicaIdentity};
+use pgevents_proto::{Decoder, Event, EventJson, Kind, OmittedReason, ReplicaIdentity};
 use serde_json::Value as Json;
 
 use crate::session::{Cell, Stated, events, frame, relation};
@@ -249,4 +249,50 @@ fn names_are_escaped_and_never_quoted() {
     let event: Json = serde_json::from_str(&event).unwrap();
     assert_eq!(event["table_name"], "Odd \"schema.таблица");
     assert_eq!(event["new"]["a\"b\n"].to_string(), "1");
+}
+
+/// The marker that goes in the place of the one event of a frame, and the event's size.
+fn marker(bytes: &[u8]) -> (String, usize) {
+    let mut decoder = Decoder::new();
+    let mut events = decoder.frame(bytes);
+    while let Some(event) = events.next().unwrap() {
+        if let Event::Change(change) = event {
+            let (mut json, mut out) = (EventJson::new(), Vec::new());
+            json.write(&change, &mut out);
+            let size = out.len();
+            json.omit(&change, &mut out);
+            return (String::from_utf8(out).unwrap(), size);
+        }
+    }
+    panic!("no change")
+}
+
+#[test]
+fn an_event_that_is_too_large_keeps_its_keys_and_its_id() {
+    let relation = relation(ReplicaIdentity::Full, &ID_NAME, &[0]);
+    for (change, action) in [
+        (Stated::insert(user(7, "Ada")), "I"),
+        (
+            Stated::update(user(7, "Ada"), Some(user(7, "Eva")), true),
+            "U",
+        ),
+        (Stated::delete(Some(user(7, "Ada")), true), "D"),
+    ] {
+        let (marker, size) = marker(&frame(&relation, &[change]));
+        let expected = format!(
+            r#"{{"table_name":"public.users","old":{{}},"new":{{}},"id":7,"diff":{{}},"action":"{action}","pgevents_omitted":"too_large","bytes":{size}}}"#
+        );
+        assert_eq!(marker, expected);
+    }
+}
+
+#[test]
+fn an_id_that_is_large_itself_is_left_out_of_the_marker() {
+    let columns = [("id*", Kind::Text)];
+    let relation = relation(ReplicaIdentity::Full, &columns, &[0]);
+    let id = |bytes| Stated::insert(vec![Cell::text(&"x".repeat(bytes))]);
+    let (kept, _) = marker(&frame(&relation, &[id(1_022)]));
+    assert!(kept.contains("\"id\":\"xxx"), "{kept}");
+    let (left_out, _) = marker(&frame(&relation, &[id(1_023)]));
+    assert!(left_out.contains("\"id\":null"), "{left_out}");
 }

@@ -63,6 +63,23 @@ fn refusals_name_the_setting() {
 }
 
 #[test]
+fn a_parking_exchange_and_its_policy_go_together() {
+    let broker = "--pgslot s --rabbitmq-url amqp://localhost --rabbitmq-exchange e";
+    let alone = refusal(&format!("{broker} --unroutable park"));
+    assert!(
+        alone.starts_with("--parking-exchange is not set"),
+        "{alone}"
+    );
+    let idle = refusal(&format!("{broker} --parking-exchange p"));
+    assert!(idle.contains("goes with --unroutable park"), "{idle}");
+    let both = format!("{broker} --unroutable park --parking-exchange p");
+    assert_eq!(
+        producer(&both, &[]).expect("valid").policy.unroutable,
+        Unroutable::Park
+    );
+}
+
+#[test]
 fn the_folder_of_a_socket_is_a_host() {
     let config = producer("--sink stdout --pgslot s --pghost /run/postgresql/", &[]);
     let postgres = config.expect("valid").postgres;

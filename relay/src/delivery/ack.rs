@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 
 use pgevents_proto::Lsn;
 
+use super::mutant;
+
 /// What has been published, what has been confirmed, and what follows from it.
 #[derive(Debug, Default)]
 pub struct AckTracker {
@@ -45,15 +47,20 @@ impl AckTracker {
     pub fn published(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
+        if mutant::ACK_BEFORE_CONFIRM {
+            self.confirm(number);
+        }
         number
     }
 
     /// The open transaction is complete; `end_lsn` is the position after its commit record.
     pub fn commit(&mut self, end_lsn: Lsn) {
         self.open = false;
+        let forgotten = u64::from(mutant::FORGET_LAST_ROW && self.in_flight() > 0);
+        let next = self.next - forgotten;
         match self.commits.back_mut() {
-            Some((next, lsn)) if *next == self.next => *lsn = (*lsn).max(end_lsn),
-            Some(_) | None => self.commits.push_back((self.next, end_lsn)),
+            Some((last, lsn)) if *last == next => *lsn = (*lsn).max(end_lsn),
+            Some(_) | None => self.commits.push_back((next, end_lsn)),
         }
         self.advance();
     }
@@ -63,6 +70,10 @@ impl AckTracker {
     pub fn confirm(&mut self, number: u64) {
         if number < self.prefix || number >= self.next {
             return;
+        }
+        if mutant::ACK_MAXIMUM {
+            self.prefix = number;
+            self.ahead.clear();
         }
         if number == self.prefix && self.ahead.is_empty() {
             self.prefix += 1;
@@ -84,6 +95,11 @@ impl AckTracker {
     pub fn keepalive(&mut self, wal_end: Lsn) {
         self.wal_end = self.wal_end.max(wal_end);
         self.advance();
+    }
+
+    /// What [`mutant::ACK_ROW_LSN`] does.
+    pub(super) fn row(&mut self, lsn: Lsn) {
+        self.flush = self.flush.max(lsn);
     }
 
     /// The position that may be acknowledged now; 0/0: none yet. It never goes back.
@@ -111,6 +127,12 @@ impl AckTracker {
         self.next - self.prefix
     }
 
+    /// Messages without a confirmation.
+    pub(super) fn unconfirmed(&self) -> u64 {
+        let ahead = self.ahead.iter().filter(|confirmed| **confirmed).count();
+        self.in_flight() - ahead as u64
+    }
+
     fn advance(&mut self) {
         while let Some(&(next, end_lsn)) = self.commits.front() {
             if next > self.prefix {
@@ -120,7 +142,7 @@ impl AckTracker {
             self.flush = self.flush.max(end_lsn);
             self.acknowledged = next;
         }
-        if !self.open && self.in_flight() == 0 {
+        if !self.open && (self.in_flight() == 0 || mutant::ACK_KEEPALIVE_IN_FLIGHT) {
             self.flush = self.flush.max(self.wal_end);
             self.acknowledged = self.next;
         }

@@ -1,3 +1,5 @@
+use pgevents_proto::Lsn;
+
 /// What has happened since the relay was started. Plain numbers: whoever shows them copies them now
 /// and then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,10 +18,18 @@ pub struct Counts {
     pub confirmed: u64,
     /// Messages that no queue wanted.
     pub returned: u64,
+    /// Those of them that went to the parking exchange.
+    pub parked: u64,
+    /// Those of them that were dropped.
+    pub dropped: u64,
+    /// Events that were too large and went as a marker.
+    pub omitted: u64,
     /// Messages that the sink refused.
     pub nacked: u64,
     /// Rows that the plugin kept back by its options.
     pub rows_filtered: u64,
     /// Updates that changed nothing and that the plugin kept back.
     pub rows_unchanged: u64,
+    /// Position of the last data that came from the server.
+    pub received: Lsn,
 }

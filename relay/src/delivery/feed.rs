@@ -1,12 +1,12 @@
 use std::collections::HashSet;
 
 use pgevents_proto::{
-    Action, Change, Event, EventJson, EventKeyPrefix, Hello, Message, PG_EPOCH_UNIX_MICROS,
-    Relation, ReplicaIdentity,
+    Action, Change, DecodeError, Event, EventJson, EventKeyPrefix, FrameEvents, Hello, Lsn,
+    Message, OmittedReason, PG_EPOCH_UNIX_MICROS, Relation, ReplicaIdentity, write_omitted,
 };
 use tracing::{debug, warn};
 
-use super::{Delivery, Policy, backlog::Backlog};
+use super::{Admission, Delivery, Policy, backlog::Backlog, mutant};
 use crate::{position::Gap, postgres::quote_identifier, publish::LONGEST_KEY};
 
 /// Prefix of logical messages that are events; the rest of it is the routing key.
@@ -15,6 +15,9 @@ const MESSAGE_PREFIX: &str = "pgevents:";
 /// Kind of an event whose `old` is not the whole old row, so that its `diff` may hold columns that did
 /// not change.
 const PARTIAL_OLD: &str = "partial-old";
+
+/// Kind of a marker that goes in the place of an event that is too large.
+const OMITTED: &str = "omitted";
 
 /// One event on its way.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +42,26 @@ pub trait Outlet {
     fn publish(&mut self, number: u64, event: Outgoing<'_>);
 }
 
+/// An event that is larger than the broker takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oversized {
+    /// Its routing key.
+    pub routing_key: String,
+    /// Its key.
+    pub message_id: String,
+    /// End of its transaction; of a message outside of any, 0/0.
+    pub end_lsn: Lsn,
+    /// Size of its body.
+    pub bytes: u64,
+}
+
 /// What is published.
 #[derive(Clone, Copy, Debug)]
 enum Body<'a> {
     /// The JSON that stands in `Feed::body`.
     Event { kind: Option<&'static str> },
     /// The content of a logical message.
-    Message(&'a [u8]),
+    Message(&'a [u8], Option<&'static str>),
 }
 
 /// The way from a decoded event to a numbered message.
@@ -59,11 +75,14 @@ pub struct Feed {
     plugin: Option<Hello>,
     system_id: u64,
     key: EventKeyPrefix,
+    end_lsn: Lsn,
     /// Seconds since 1970.
     commit_time: u64,
     json: EventJson,
     body: Vec<u8>,
     message_id: String,
+    oversized: Option<Oversized>,
+    memory: mutant::Memory,
 }
 
 impl Feed {
@@ -76,10 +95,13 @@ impl Feed {
             plugin: None,
             system_id: 0,
             key: EventKeyPrefix::default(),
+            end_lsn: Lsn::INVALID,
             commit_time: 0,
             json: EventJson::new(),
             body: Vec::new(),
             message_id: String::new(),
+            oversized: None,
+            memory: mutant::Memory::default(),
         }
     }
 
@@ -87,6 +109,7 @@ impl Feed {
     pub fn start(&mut self, system_id: u64, now: std::time::Duration) {
         self.system_id = system_id;
         self.backlog = Backlog::default();
+        self.memory.session();
         self.delivery.start(now);
     }
 
@@ -100,8 +123,33 @@ impl Feed {
         self.publish(Gap::ROUTING_KEY, Body::Event { kind }, outlet);
     }
 
+    /// The next event of a frame.
+    ///
+    /// # Errors
+    ///
+    /// As of [`FrameEvents::next`]: the relay has to end, since nothing may be left out.
+    pub fn next<'e>(events: &'e mut FrameEvents<'_>) -> Result<Option<Event<'e>>, DecodeError> {
+        match events.next() {
+            Err(_) if mutant::SWALLOW_DECODE_ERROR => Ok(None),
+            event => event,
+        }
+    }
+
+    /// The last event that went as a marker since this was asked.
+    pub fn take_oversized(&mut self) -> Option<Oversized> {
+        self.oversized.take()
+    }
+
     /// Takes one event of the stream; what it has to say goes to `outlet`.
-    pub fn event(&mut self, event: Event<'_>, outlet: &mut impl Outlet) {
+    ///
+    /// # Errors
+    ///
+    /// The event is too large and the policy is to stop.
+    pub fn event(
+        &mut self,
+        event: Event<'_>,
+        outlet: &mut impl Outlet,
+    ) -> Result<(), Box<Oversized>> {
         match event {
             Event::Hello(hello) => {
                 debug!(
@@ -116,20 +164,23 @@ impl Feed {
             Event::Relation(relation) => self.advise(relation, relation.routing_key()),
             Event::Begin(begin) => {
                 self.delivery.begin();
+                self.memory.begin(begin.end_lsn);
+                self.end_lsn = begin.end_lsn;
                 self.key
                     .reset(self.system_id, begin.end_lsn, begin.commit_time);
                 let micros = begin.commit_time.saturating_add(PG_EPOCH_UNIX_MICROS);
                 self.commit_time = u64::try_from(micros / 1_000_000).unwrap_or(0);
                 self.backlog.begin(begin.end_lsn, micros);
             }
-            Event::Change(change) => self.change(&change, outlet),
-            Event::Message(message) => self.message(&message, outlet),
+            Event::Change(change) => return self.change(&change, outlet),
+            Event::Message(message) => return self.message(&message, outlet),
             Event::Commit(commit) => {
                 self.delivery.commit(commit.end_lsn);
                 self.delivery
                     .kept_back(commit.filtered_rows, commit.noop_rows);
             }
         }
+        Ok(())
     }
 
     /// Commit of the oldest transaction that is not acknowledged, in microseconds since 1970-01-01
@@ -143,23 +194,40 @@ impl Feed {
         self.plugin.as_ref()
     }
 
-    fn change(&mut self, change: &Change<'_>, outlet: &mut impl Outlet) {
+    fn change(
+        &mut self,
+        change: &Change<'_>,
+        outlet: &mut impl Outlet,
+    ) -> Result<(), Box<Oversized>> {
+        let received = self.delivery.counts().received;
+        if self.memory.leaves_out(change.index, received) {
+            return Ok(());
+        }
         self.body.clear();
         self.json.write(change, &mut self.body);
         self.message_id.clear();
         self.key.write(change.index, &mut self.message_id);
-        let kind = match change.action {
+        let mut kind = match change.action {
             Action::Update | Action::Delete if !change.old_complete => Some(PARTIAL_OLD),
             Action::Update | Action::Delete => None,
             Action::Insert | Action::Truncate | Action::Message => None,
         };
-        let body = Body::Event { kind };
-        self.publish(change.relation.routing_key(), body, outlet);
+        let routing_key = change.relation.routing_key();
+        if !self.admit(self.body.len(), routing_key, self.end_lsn)? {
+            self.json.omit(change, &mut self.body);
+            kind = Some(OMITTED);
+        }
+        self.publish(routing_key, Body::Event { kind }, outlet);
+        Ok(())
     }
 
-    fn message(&mut self, message: &Message<'_>, outlet: &mut impl Outlet) {
+    fn message(
+        &mut self,
+        message: &Message<'_>,
+        outlet: &mut impl Outlet,
+    ) -> Result<(), Box<Oversized>> {
         let Some(routing_key) = message.prefix.strip_prefix(MESSAGE_PREFIX) else {
-            return;
+            return Ok(());
         };
         self.message_id.clear();
         match message.index {
@@ -177,13 +245,49 @@ impl Feed {
                  it is cut"
             );
         }
-        self.publish(routing_key, Body::Message(message.content), outlet);
+        let end_lsn = message.index.map_or(Lsn::INVALID, |_| self.end_lsn);
+        let bytes = message.content.len();
+        let mut marker = Vec::new();
+        let body = match self.admit(bytes, routing_key, end_lsn)? {
+            true => Body::Message(message.content, None),
+            false => {
+                write_omitted(OmittedReason::TooLarge, bytes as u64, &mut marker);
+                Body::Message(&marker, Some(OMITTED))
+            }
+        };
+        self.publish(routing_key, body, outlet);
+        Ok(())
+    }
+
+    /// Whether a body of so many bytes may go; otherwise a marker goes in its place.
+    fn admit(
+        &mut self,
+        bytes: usize,
+        routing_key: &str,
+        end_lsn: Lsn,
+    ) -> Result<bool, Box<Oversized>> {
+        let bytes = bytes as u64;
+        let admission = self.delivery.admit(bytes);
+        if admission == Admission::Whole {
+            return Ok(true);
+        }
+        let oversized = Oversized {
+            routing_key: routing_key.to_owned(),
+            message_id: self.message_id.clone(),
+            end_lsn,
+            bytes,
+        };
+        if admission == Admission::Stop {
+            return Err(Box::new(oversized));
+        }
+        self.oversized = Some(oversized);
+        Ok(false)
     }
 
     fn publish(&mut self, routing_key: &str, body: Body<'_>, outlet: &mut impl Outlet) {
         let (body, utf8, kind) = match body {
             Body::Event { kind } => (self.body.as_slice(), true, kind),
-            Body::Message(content) => (content, std::str::from_utf8(content).is_ok(), None),
+            Body::Message(content, kind) => (content, std::str::from_utf8(content).is_ok(), kind),
         };
         let number = self.delivery.publish(body.len() as u64);
         let (message_id, commit_time) = (&self.message_id, self.commit_time);

@@ -3,9 +3,9 @@ use std::time::Duration;
 /// How the stream flows at one moment, for people and probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Messages without a confirmation.
+    /// Messages without a confirmation, and those confirmed out of turn behind them.
     pub in_flight: u64,
-    /// Bytes of their bodies.
+    /// Bytes of the bodies of unconfirmed messages.
     pub in_flight_bytes: u64,
     /// Whether the sink says that it takes nothing for now.
     pub blocked: bool,

@@ -1,5 +1,7 @@
 use pgevents_proto::Lsn;
 
+use super::mutant;
+
 /// Where the next session starts to read.
 ///
 /// After a crash of PostgreSQL the slot may stand before what was acknowledged. What this relay
@@ -9,7 +11,9 @@ use pgevents_proto::Lsn;
 /// `slot` is where the slot stands.
 pub fn resume_after(acknowledged: Option<Lsn>, slot: Lsn, same_wal: bool) -> Lsn {
     match acknowledged {
-        Some(acknowledged) if same_wal => acknowledged.max(slot),
+        Some(acknowledged) if same_wal => {
+            Lsn(acknowledged.max(slot).0 + u64::from(mutant::RESUME_PAST))
+        }
         Some(_) | None => slot,
     }
 }

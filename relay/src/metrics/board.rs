@@ -184,7 +184,7 @@ pub(super) fn unix_micros() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Policy, Unroutable};
+    use crate::delivery::{Policy, TooLarge, Unroutable};
 
     fn feed() -> Feed {
         Feed::new(Policy {
@@ -192,6 +192,8 @@ mod tests {
             window_bytes: 1_000,
             confirm_timeout: Duration::from_secs(30),
             unroutable: Unroutable::Block,
+            max_message_bytes: 1_000,
+            too_large: TooLarge::Marker,
         })
     }
 

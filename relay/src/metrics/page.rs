@@ -80,6 +80,21 @@ fn counters(writer: &mut Writer<'_>, reading: &Reading) -> fmt::Result {
             c.returned,
         ),
         (
+            "pgevents_events_parked",
+            "Events that went to the parking exchange",
+            c.parked,
+        ),
+        (
+            "pgevents_events_dropped",
+            "Events that no queue wanted and that were dropped as asked",
+            c.dropped,
+        ),
+        (
+            "pgevents_events_omitted",
+            "Events that were too large and went as markers",
+            c.omitted,
+        ),
+        (
             "pgevents_events_nacked",
             "Events that the broker refused, each attempt counted",
             c.nacked,
@@ -294,7 +309,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        delivery::{Feed, Flow, Policy, Unroutable},
+        delivery::{Feed, Flow, Policy, TooLarge, Unroutable},
         postgres::SlotStatus,
     };
 
@@ -310,6 +325,8 @@ mod tests {
             window_bytes: 1_000,
             confirm_timeout: Duration::from_secs(30),
             unroutable: Unroutable::Block,
+            max_message_bytes: 1_000,
+            too_large: TooLarge::Marker,
         });
         board.enter(State::Streaming);
         board.flows(Flow::default(), &mut feed);

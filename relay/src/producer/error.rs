@@ -3,7 +3,7 @@ use std::{io, time::Duration};
 use pgevents_proto::{DecodeError, Lsn};
 
 use crate::{
-    delivery::Failure,
+    delivery::{Failure, Oversized},
     exit::{Exit, Fate},
     metrics::Side,
     position::{Gap, StateError},
@@ -30,6 +30,19 @@ pub enum ProducerError {
         after: Lsn,
         /// What is wrong with it.
         source: DecodeError,
+    },
+    /// An event is larger than the broker takes, and the policy is to stop.
+    #[error(
+        "publish an event of {:?}: its {} bytes are more than --max-message-bytes {limit} \
+         (message_id {}, transaction up to {}); raise it and RabbitMQ's max_message_size, or use \
+         --too-large marker",
+        .event.routing_key, .event.bytes, .event.message_id, .event.end_lsn
+    )]
+    TooLarge {
+        /// Which event.
+        event: Box<Oversized>,
+        /// The most bytes that are allowed.
+        limit: u64,
     },
     /// The server has ended the stream, mostly because it shuts down; reconnect.
     #[error("PostgreSQL has ended the stream")]
@@ -71,7 +84,7 @@ impl ProducerError {
     /// Which side it came from.
     pub fn side(&self) -> Side {
         match self {
-            Self::Publish(_) | Self::SinkMissing => Side::Broker,
+            Self::Publish(_) | Self::TooLarge { .. } | Self::SinkMissing => Side::Broker,
             Self::Postgres(_)
             | Self::Version(_)
             | Self::Frame { .. }
@@ -90,6 +103,7 @@ impl ProducerError {
             Self::Postgres(error) => error.fate(),
             Self::Publish(error) => error.fate(),
             Self::Version(_) => Fate::Stop(Exit::Version),
+            Self::TooLarge { .. } => Fate::Stop(Exit::TooLarge),
             Self::Frame { .. } => Fate::Stop(Exit::Undecodable),
             Self::Ended | Self::Silent(_) | Self::Status(_) | Self::ServerStops(_) => Fate::Retry,
             Self::Gap(gap) => Fate::Stop(gap.reason.exit()),

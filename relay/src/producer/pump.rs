@@ -10,11 +10,12 @@ use tracing::{debug, info, warn};
 
 use super::{
     ProducerError,
+    notices::Notices,
     session::{Opened, Watch},
 };
 use crate::{
     config::Producer,
-    delivery::{Feed, Next, Unroutable},
+    delivery::{Feed, Next, Oversized, Unroutable, mutant},
     metrics::{Board, State},
     postgres::PostgresError,
     publish::{Health, Outcome, PublishError, Sink},
@@ -63,6 +64,7 @@ struct Out<'a> {
     busy: watch::Sender<bool>,
     clock: Clock,
     outcomes: Vec<Outcome>,
+    notices: Notices,
 }
 
 /// Ticks with the time since they started.
@@ -95,6 +97,7 @@ impl<'a> Pump<'a> {
     ) -> Self {
         feed.start(opened.system.id, Duration::ZERO);
         board.enter(State::Streaming);
+        let notices = Notices::since(feed.delivery.counts());
         let mut out = Out {
             feed,
             board,
@@ -103,6 +106,7 @@ impl<'a> Pump<'a> {
             busy: opened.busy,
             clock: Clock::start(),
             outcomes: Vec::new(),
+            notices,
         };
         if let Some(gap) = &opened.gap {
             let now = SystemTime::now()
@@ -143,9 +147,13 @@ impl<'a> Pump<'a> {
         let Self {
             status,
             reader,
-            out,
+            mut out,
             ..
         } = self;
+        if let Some(event) = out.feed.take_oversized() {
+            out.notices.oversized(event);
+        }
+        out.notices.tell(out.feed.delivery.counts());
         let delivery = &out.feed.delivery;
         let in_flight = delivery.in_flight();
         let mut outcome = match end {
@@ -208,6 +216,9 @@ impl<'a> Pump<'a> {
             }
             let delivery = &mut self.out.feed.delivery;
             self.status.flushed(delivery.acknowledge());
+            if mutant::STATUS_FROM_PUBLISHER {
+                self.status.reply();
+            }
             let reading = match delivery.next() {
                 Next::Finish => return Ok(()),
                 Next::Wait => false,
@@ -239,8 +250,8 @@ impl<'a> Pump<'a> {
         decoder: &mut Decoder,
     ) -> Result<(), ProducerError> {
         match message {
-            walsender::Message::XLogData(frame) => {
-                self.out.feed.delivery.received(frame.len() as u64);
+            walsender::Message::XLogData { lsn, frame } => {
+                self.out.feed.delivery.received(lsn, frame.len() as u64);
                 self.frame(&frame, decoder).await
             }
             walsender::Message::Keepalive { wal_end, reply } => {
@@ -260,9 +271,10 @@ impl<'a> Pump<'a> {
         let out = &mut self.out;
         let mut events = decoder.frame(frame);
         loop {
-            let event = events.next().map_err(|error| out.undecodable(error))?;
+            let event = Feed::next(&mut events).map_err(|error| out.undecodable(error))?;
             let Some(event) = event else { return Ok(()) };
-            out.feed.event(event, &mut out.sink);
+            let taken = out.feed.event(event, &mut out.sink);
+            taken.map_err(|event| out.too_large(event))?;
             if !out.feed.delivery.has_room() {
                 out.make_room(&self.status).await?;
             }
@@ -293,16 +305,31 @@ impl Out<'_> {
         for outcome in self.outcomes.drain(..) {
             match outcome {
                 Outcome::Confirmed(confirmed) => delivery.confirmed(confirmed),
-                Outcome::Returned(returned) => match delivery.returned() {
-                    Unroutable::Block => return Err(PublishError::Returned(returned).into()),
-                },
-                Outcome::Nacked => delivery.nacked()?,
+                Outcome::Returned(message, returned) => {
+                    match delivery.returned(message, returned.parked) {
+                        Unroutable::Park => {
+                            self.notices.returned(&returned);
+                            self.sink.park(message, *returned);
+                        }
+                        Unroutable::Drop => self.notices.returned(&returned),
+                        Unroutable::Stop => return Err(PublishError::Unroutable(returned).into()),
+                        Unroutable::Block if returned.parked => {
+                            return Err(PublishError::NotParked(returned).into());
+                        }
+                        Unroutable::Block => return Err(PublishError::Returned(returned).into()),
+                    }
+                }
+                Outcome::Nacked(message) => delivery.nacked(message)?,
             }
         }
         Ok(())
     }
 
     fn look_at_clock(&mut self, now: Duration, status: &StatusTask) -> Result<(), ProducerError> {
+        if let Some(event) = self.feed.take_oversized() {
+            self.notices.oversized(event);
+        }
+        self.notices.tick(now, self.feed.delivery.counts());
         let blocked = match self.sink.check()? {
             Health::Ready => false,
             Health::Blocked => true,
@@ -323,6 +350,11 @@ impl Out<'_> {
         }
         self.board.flows(self.feed.delivery.flow(now), self.feed);
         Ok(())
+    }
+
+    fn too_large(&self, event: Box<Oversized>) -> ProducerError {
+        let limit = self.feed.delivery.policy().max_message_bytes;
+        ProducerError::TooLarge { event, limit }
     }
 
     fn undecodable(&self, error: DecodeError) -> ProducerError {

@@ -45,7 +45,7 @@ impl<'a> Relay<'a> {
             self.sink = None;
         }
         if self.sink.is_none() {
-            self.sink = Some(Sink::open(&config.sink).await?);
+            self.sink = Some(Sink::open(&config.sink, config.policy.unroutable).await?);
         }
         let sql = Sql::connect(&config.postgres).await?;
         let server = answered(check(&sql)).await?;

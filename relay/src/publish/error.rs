@@ -59,6 +59,21 @@ pub enum PublishError {
         .0.routing_key, .0.reply
     )]
     Returned(Box<Returned>),
+    /// No queue wants the event, and the policy is to stop.
+    #[error(
+        "publish with routing key {:?}: no queue of the exchange takes it ({}); bind a queue, or \
+         choose another --unroutable than stop",
+        .0.routing_key, .0.reply
+    )]
+    Unroutable(Box<Returned>),
+    /// No queue behind the parking exchange wants the event either; reconnect and try again until
+    /// one does.
+    #[error(
+        "park an event with routing key {:?}: no queue of the parking exchange takes it ({}); bind \
+         a queue to it",
+        .0.routing_key, .0.reply
+    )]
+    NotParked(Box<Returned>),
     /// The broker refused an event, for example because a queue is full; reconnect and try again.
     #[error("publish: the broker refused an event (nack), for example because a queue is full")]
     Nacked,
@@ -84,10 +99,12 @@ impl PublishError {
             | Self::Slow { .. }
             | Self::Lost(_)
             | Self::Returned(_)
+            | Self::NotParked(_)
             | Self::Nacked
             | Self::Silent(_)
             | Self::Stdout(_) => Fate::Retry,
             Self::Tls { .. } => Fate::Stop(Exit::Configuration),
+            Self::Unroutable(_) => Fate::Stop(Exit::Unroutable),
             Self::Refused { .. } => Fate::Stop(Exit::BrokerRefused),
             Self::NotConfirming => Fate::Stop(Exit::Bug),
             Self::ReaderGone => Fate::Stop(Exit::Clean),

@@ -7,10 +7,10 @@ use std::{
 use futures_util::{Stream, stream::FuturesUnordered};
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::{Outcome, PublishError};
+use super::{PublishError, settlement::Completed};
 
-/// How waiting for one message ended: with its outcome, or with the connection.
-pub(super) type Completion = Result<Outcome, PublishError>;
+/// How waiting for one message ended: by its completion, or with the connection.
+pub(super) type Completion = Result<Completed, PublishError>;
 
 /// Messages whose outcome is awaited, in the order in which outcomes come. The memory of finished
 /// futures is used again: each takes 1.5 kB, and there is one for every event.
@@ -91,10 +91,15 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::delivery::Confirmed;
+    use crate::{delivery::Confirmed, publish::settlement::End};
 
     fn outcome(number: u64) -> Completion {
-        Ok(Outcome::Confirmed(Confirmed { number, bytes: 1 }))
+        Ok(Completed {
+            message: Confirmed { number, bytes: 1 },
+            message_id: None,
+            parked: false,
+            end: End::Acked,
+        })
     }
 
     #[test]
@@ -115,8 +120,8 @@ mod tests {
         let mut numbers = Vec::new();
         while let Poll::Ready(outcome) = in_flight.poll_next(&mut cx) {
             match outcome {
-                Ok(Outcome::Confirmed(confirmed)) => numbers.push(confirmed.number),
-                other => panic!("{other:?}"),
+                Ok(completed) => numbers.push(completed.message.number),
+                Err(error) => panic!("{error:?}"),
             }
         }
         numbers.sort_unstable();

@@ -7,22 +7,22 @@ use std::{
 };
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ExchangeKind,
-    options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions},
-    types::{FieldTable, ShortString},
+    BasicProperties, Channel, Confirmation, Connection,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
-use tokio::time::timeout;
 
 use super::{
     Health, Outcome, PublishError, Returned,
-    connection::{CONNECT_TIMEOUT, connect},
-    error::reply_code,
+    connection::connect,
+    exchange::{Exchange, declare_exchange},
     in_flight::InFlight,
+    settlement::{Completed, End, Settlement},
 };
 use crate::{
     cli::ExchangeDeclare,
     config::Broker,
-    delivery::{Confirmed, Outgoing},
+    delivery::{Confirmed, Outgoing, Unroutable},
 };
 
 /// Longest routing key in bytes: AMQP carries it as a short string. Two names of PostgreSQL take up
@@ -39,23 +39,33 @@ pub struct Publisher {
     channel: Arc<Channel>,
     connection: Connection,
     exchange: ShortString,
+    /// Where messages go that no queue wants; `None`: the policy is another one.
+    parking: Option<ShortString>,
+    /// Whether the session goes on after a message has come back, so that it has to be known which.
+    goes_on: bool,
     properties: BasicProperties,
     in_flight: InFlight,
-    /// Outcomes that are not handed out yet: what failed, and what was confirmed.
-    failed: Vec<Outcome>,
-    settled: Vec<Outcome>,
+    settlement: Settlement,
 }
 
 impl Publisher {
-    /// Connects, and makes or looks for the exchange.
+    /// Connects, and makes or looks for the exchange, and for that of `parking` if there is one.
     ///
     /// # Errors
     ///
     /// The broker cannot be reached, or it refuses.
-    pub async fn open(broker: &Broker, declare: ExchangeDeclare) -> Result<Self, PublishError> {
+    pub async fn open(
+        broker: &Broker,
+        declare: ExchangeDeclare,
+        unroutable: Unroutable,
+        parking: Option<&str>,
+    ) -> Result<Self, PublishError> {
         let (connection, channel) = connect(broker, "pgevents producer").await?;
         let exchange = short(&broker.exchange);
-        declare_exchange(&channel, broker, declare).await?;
+        declare_exchange(&channel, broker, Exchange::events(broker), declare).await?;
+        if let Some(parking) = parking {
+            declare_exchange(&channel, broker, Exchange::parking(parking), declare).await?;
+        }
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await
@@ -67,10 +77,11 @@ impl Publisher {
             channel: Arc::new(channel),
             connection,
             exchange,
+            parking: parking.map(short),
+            goes_on: matches!(unroutable, Unroutable::Park | Unroutable::Drop),
             properties,
             in_flight: InFlight::default(),
-            failed: Vec::new(),
-            settled: Vec::new(),
+            settlement: Settlement::default(),
         })
     }
 
@@ -91,11 +102,40 @@ impl Publisher {
             true => properties,
             false => properties.with_content_type(ShortString::from("application/octet-stream")),
         };
-        let (channel, exchange) = (Arc::clone(&self.channel), self.exchange.clone());
-        let (key, body) = (short(event.routing_key), Box::<[u8]>::from(event.body));
-        let confirmed = Confirmed {
+        let message = Confirmed {
             number,
             bytes: event.body.len() as u64,
+        };
+        let (exchange, key) = (self.exchange.clone(), short(event.routing_key));
+        self.send(message, exchange, key, properties, event.body.into(), false);
+    }
+
+    /// Gives a message that came back to the connection once more, for the parking exchange.
+    pub(super) fn park(&mut self, message: Confirmed, returned: Returned) {
+        let Returned {
+            routing_key,
+            properties,
+            body,
+            ..
+        } = returned;
+        // Without one the policy is another.
+        let parking = self.parking.clone().unwrap_or_default();
+        self.send(message, parking, routing_key, properties, body, true);
+    }
+
+    fn send(
+        &mut self,
+        message: Confirmed,
+        exchange: ShortString,
+        key: ShortString,
+        properties: BasicProperties,
+        body: Box<[u8]>,
+        parked: bool,
+    ) {
+        let channel = Arc::clone(&self.channel);
+        let (message_id, parking) = match self.goes_on {
+            true => (properties.message_id().clone(), self.parking.clone()),
+            false => (None, None),
         };
         let options = BasicPublishOptions {
             mandatory: true,
@@ -106,47 +146,50 @@ impl Publisher {
                 .basic_publish(exchange, key, options, &body, properties)
                 .await;
             drop(body);
-            match written.map_err(lost)?.await.map_err(lost)? {
-                Confirmation::Ack(None) => Ok(Outcome::Confirmed(confirmed)),
-                Confirmation::Ack(Some(returned)) => Ok(Outcome::Returned(Box::new(Returned {
-                    routing_key: returned.routing_key.to_string(),
-                    reply: format!("{} {}", returned.reply_code, returned.reply_text),
-                }))),
-                Confirmation::Nack(_) => Ok(Outcome::Nacked),
-                Confirmation::NotRequested => Err(PublishError::NotConfirming),
-            }
+            let end = match written.map_err(lost)?.await.map_err(lost)? {
+                Confirmation::Ack(None) => End::Acked,
+                Confirmation::Ack(Some(returned)) => {
+                    End::AckedWith(Box::new(Returned::of(returned, parking.as_ref())))
+                }
+                Confirmation::Nack(_) => End::Nacked,
+                Confirmation::NotRequested => return Err(PublishError::NotConfirming),
+            };
+            Ok(Completed {
+                message,
+                message_id,
+                parked,
+                end,
+            })
         });
     }
 
     /// Waits for outcomes.
     ///
-    /// lapin hangs a returned message on whichever confirm it completes next, of this message or of
-    /// another one, in no order within an acknowledgement of many. So nothing counts before
-    /// everything that has been completed with or before it is known to be free of returns.
+    /// What came back may hang on the confirm of another message, so nothing counts before everything
+    /// that lapin has completed with it or before it has been looked at.
     pub(super) async fn outcomes(
         &mut self,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), PublishError> {
-        if self.in_flight.len() == 0 && self.taken() == 0 {
+        if self.in_flight.len() == 0 && self.settlement.len() == 0 {
             return std::future::pending().await;
         }
         poll_fn(|cx| {
             loop {
-                let known = self.taken();
+                let known = self.settlement.len();
                 self.take_completed(cx)?;
-                if self.taken() == known {
+                if self.settlement.len() == known {
                     break;
                 }
                 self.finish_acknowledgement();
             }
-            match self.taken() {
+            match self.settlement.len() {
                 0 => Poll::Pending,
                 _ => Poll::Ready(Ok(())),
             }
         })
         .await?;
-        outcomes.append(&mut self.failed);
-        outcomes.append(&mut self.settled);
+        self.settlement.hand_out(outcomes);
         Ok(())
     }
 
@@ -165,17 +208,9 @@ impl Publisher {
         })
     }
 
-    /// Outcomes that are not handed out yet.
-    fn taken(&self) -> usize {
-        self.failed.len() + self.settled.len()
-    }
-
     fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), PublishError> {
-        while let Poll::Ready(outcome) = self.in_flight.poll_next(cx) {
-            match outcome? {
-                confirmed @ Outcome::Confirmed(_) => self.settled.push(confirmed),
-                failed @ (Outcome::Returned(_) | Outcome::Nacked) => self.failed.push(failed),
-            }
+        while let Poll::Ready(completion) = self.in_flight.poll_next(cx) {
+            self.settlement.take(completion?);
         }
         Ok(())
     }
@@ -196,64 +231,8 @@ impl fmt::Debug for Publisher {
     }
 }
 
-/// Makes the durable topic exchange, or looks for it.
-pub(crate) async fn declare_exchange(
-    channel: &Channel,
-    broker: &Broker,
-    declare: ExchangeDeclare,
-) -> Result<(), PublishError> {
-    let passive = match declare {
-        ExchangeDeclare::Off => return Ok(()),
-        ExchangeDeclare::Declare => false,
-        ExchangeDeclare::Passive => true,
-    };
-    let options = ExchangeDeclareOptions {
-        passive,
-        durable: true,
-        ..Default::default()
-    };
-    let declared = channel.exchange_declare(
-        short(&broker.exchange),
-        ExchangeKind::Topic,
-        options,
-        FieldTable::default(),
-    );
-    let Ok(outcome) = timeout(CONNECT_TIMEOUT, declared).await else {
-        return Err(PublishError::Slow {
-            address: broker.url.to_string(),
-            limit: CONNECT_TIMEOUT,
-        });
-    };
-    let what = || format!("declare exchange {:?}", broker.exchange);
-    outcome.map_err(|source| match reply_code(&source) {
-        // PRECONDITION_FAILED
-        Some(406) => PublishError::Refused {
-            what: what(),
-            remedy: "it exists and is no durable topic exchange; name another one in \
-                     RABBITMQ_EXCHANGE, delete it, or use --exchange-declare passive"
-                .to_owned(),
-            source: Box::new(source),
-        },
-        // ACCESS_REFUSED
-        Some(403) => PublishError::Refused {
-            what: what(),
-            remedy: format!(
-                "give {:?} the permission to configure and write it, or use --exchange-declare off",
-                broker.url.user()
-            ),
-            source: Box::new(source),
-        },
-        // NOT_FOUND
-        Some(404) => PublishError::Refused {
-            what: what(),
-            remedy: "it does not exist; make it, or use --exchange-declare declare".to_owned(),
-            source: Box::new(source),
-        },
-        Some(_) | None => lost(source),
-    })
-}
-
-fn lost(source: lapin::Error) -> PublishError {
+/// The connection broke.
+pub(super) fn lost(source: lapin::Error) -> PublishError {
     PublishError::Lost(Box::new(source))
 }
 

@@ -23,8 +23,13 @@ const LONGEST: usize = (1 << 30) + 1024;
 /// What the walsender says.
 #[derive(Debug)]
 pub enum Message {
-    /// Output of the plugin: one frame.
-    XLogData(Bytes),
+    /// Output of the plugin.
+    XLogData {
+        /// Position of the last change in it.
+        lsn: Lsn,
+        /// One frame.
+        frame: Bytes,
+    },
     /// Everything before `wal_end` has been sent.
     Keepalive {
         /// The server's position.
@@ -132,8 +137,10 @@ fn copy_data(mut body: Bytes) -> Result<Message, PostgresError> {
     const XLOG_DATA_HEADER: usize = 1 + 8 + 8 + 8;
     match body.first() {
         Some(b'w') if body.len() >= XLOG_DATA_HEADER => {
-            body.advance(XLOG_DATA_HEADER);
-            Ok(Message::XLogData(body))
+            body.advance(1);
+            let lsn = Lsn(body.get_u64());
+            body.advance(8 + 8);
+            Ok(Message::XLogData { lsn, frame: body })
         }
         Some(b'k') if body.len() == 1 + 8 + 8 + 1 => {
             body.advance(1);
@@ -156,8 +163,8 @@ mod tests {
 
     #[test]
     fn messages_of_the_stream_are_told_apart() {
-        let data = [&[b'w'][..], &[0; 24], b"frame"].concat();
-        let Ok(Message::XLogData(frame)) = copy_data(data.into()) else {
+        let data = [&[b'w'][..], &7_u64.to_be_bytes(), &[0; 16], b"frame"].concat();
+        let Ok(Message::XLogData { lsn: Lsn(7), frame }) = copy_data(data.into()) else {
             panic!("no data")
         };
         assert_eq!(frame, "frame");

@@ -23,6 +23,7 @@ mod tidiness;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use lapin::ExchangeKind;
 use pgevents_proto::Lsn;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Row};
@@ -331,8 +332,15 @@ impl Lab {
         self.queue_named(&self.name, "quorum").await
     }
 
+    /// Declares a fanout exchange of this name with a queue, for events that no other queue wants.
+    pub async fn parking_queue(&self, exchange: &str) -> Queue {
+        let url = self.rabbitmq().url();
+        Queue::bind(&url, exchange, ExchangeKind::Fanout, exchange, "classic").await
+    }
+
     async fn queue_named(&self, name: &str, kind: &'static str) -> Queue {
-        Queue::bind(&self.rabbitmq().url(), &self.name, name, kind).await
+        let url = self.rabbitmq().url();
+        Queue::bind(&url, &self.name, ExchangeKind::Topic, name, kind).await
     }
 
     /// A relay for this lab's database, slot and exchange, ready to be changed and started.

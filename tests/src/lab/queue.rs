@@ -88,6 +88,7 @@ pub struct Queue {
     exchange: String,
     name: String,
     kind: &'static str,
+    exchange_kind: ExchangeKind,
     consumer: Consumer,
     unacknowledged: u64,
     patience: Duration,
@@ -95,8 +96,15 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub(super) async fn bind(url: &str, exchange: &str, name: &str, kind: &'static str) -> Self {
-        let opened = timeout(PATIENCE, open(url, exchange, name, kind)).await;
+    pub(super) async fn bind(
+        url: &str,
+        exchange: &str,
+        exchange_kind: ExchangeKind,
+        name: &str,
+        kind: &'static str,
+    ) -> Self {
+        let opening = open(url, exchange, exchange_kind.clone(), name, kind);
+        let opened = timeout(PATIENCE, opening).await;
         let (connection, consumer) = opened
             .unwrap_or_else(|_| panic!("open queue {name}: no answer in {PATIENCE:?}"))
             .unwrap_or_else(|error| panic!("open queue {name}: {error}"));
@@ -105,6 +113,7 @@ impl Queue {
             exchange: exchange.to_owned(),
             name: name.to_owned(),
             kind,
+            exchange_kind,
             consumer,
             unacknowledged: 0,
             patience: PATIENCE,
@@ -122,7 +131,15 @@ impl Queue {
 
     /// Connects anew, after the broker was away. What was not acknowledged comes again.
     pub async fn reconnect(&mut self) {
-        *self = Self::bind(&self.url, &self.exchange, &self.name, self.kind).await;
+        let exchange_kind = self.exchange_kind.clone();
+        *self = Self::bind(
+            &self.url,
+            &self.exchange,
+            exchange_kind,
+            &self.name,
+            self.kind,
+        )
+        .await;
     }
 
     /// Waits for the next message.
@@ -209,6 +226,7 @@ impl Queue {
 async fn open(
     url: &str,
     exchange: &str,
+    exchange_kind: ExchangeKind,
     name: &str,
     kind: &'static str,
 ) -> Result<(Connection, Consumer), lapin::Error> {
@@ -220,7 +238,7 @@ async fn open(
     };
     let none = FieldTable::default;
     channel
-        .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none())
+        .exchange_declare(exchange.into(), exchange_kind, durable, none())
         .await?;
     let mut arguments = none();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));

@@ -41,7 +41,10 @@ fn relay(progress: &Progress) -> anyhow::Result<()> {
     let mut build = cargo("build");
     build.args(["--release", "--package", "pgevents-relay"]);
     progress.step("build the relay", build.args(["--bin", "pgevents"]))?;
-    ship(&dist::target().join("release/pgevents"), &dist::relay())?;
+    ship(
+        &dist::target().join("release/pgevents"),
+        &dist::shipped_relay(),
+    )?;
     manual(progress)
 }
 
@@ -49,7 +52,7 @@ fn relay(progress: &Progress) -> anyhow::Result<()> {
 fn manual(progress: &Progress) -> anyhow::Result<()> {
     let pages = dist::folder().join("man");
     fs::create_dir_all(&pages).with_context(|| format!("make {}", pages.display()))?;
-    let relay = || Command::new(dist::relay());
+    let relay = || Command::new(dist::shipped_relay());
     progress.step("write manual pages", relay().arg("man").arg(&pages))?;
     let folder = dist::folder().join("completions");
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;

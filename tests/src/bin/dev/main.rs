@@ -11,6 +11,7 @@ mod endurance;
 mod memory;
 mod packages;
 mod progress;
+mod simulate;
 mod suite;
 mod valgrind;
 
@@ -113,6 +114,15 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the relay's core between a fake server and a fake broker, which lose, delay and reorder
+    /// whatever they may
+    Simulate {
+        /// --seeds N, --from SEED, --trace
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Plant faults in the relay, one by one, and say which check sees each
+    Mutants,
     /// Write proto/src/generated.rs from proto/pgevents.proto, and docs/configuration.md from the
     /// command line of the relay
     Codegen,
@@ -205,6 +215,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             arguments,
         } => {
             bench::run(&progress, *comparison, arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Simulate { arguments } => {
+            simulate::run(&progress, arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Mutants => {
+            simulate::mutants(&progress)?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Codegen => {

@@ -1,0 +1,191 @@
+use super::*;
+
+const POLICY: Policy = Policy {
+    window_messages: 100,
+    window_bytes: 1 << 20,
+    confirm_timeout: Duration::from_secs(30),
+    unroutable: Unroutable::Block,
+    max_message_bytes: 1_000,
+    too_large: TooLarge::Marker,
+};
+
+/// A message that came back, whichever it was.
+const BACK: Confirmed = Confirmed {
+    number: 0,
+    bytes: 10,
+};
+
+/// Sends until the core says wait, and returns the numbers that were sent.
+fn send(delivery: &mut Delivery) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while delivery.next() == Next::Read {
+        numbers.push(delivery.publish(10));
+    }
+    numbers
+}
+
+fn arrive(delivery: &mut Delivery, numbers: &[u64]) {
+    for &number in numbers {
+        delivery.confirmed(Confirmed { number, bytes: 10 });
+    }
+}
+
+#[test]
+fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
+    let mut delivery = Delivery::new(POLICY);
+    for _ in 0..3 {
+        delivery.start(Duration::ZERO);
+        delivery.begin();
+        assert_eq!(send(&mut delivery), [0]);
+        assert_eq!(delivery.returned(BACK, false), Unroutable::Block);
+    }
+    delivery.start(Duration::ZERO);
+    delivery.begin();
+    assert_eq!(send(&mut delivery), [0]);
+    arrive(&mut delivery, &[0]);
+    assert_eq!(send(&mut delivery), [1, 2]);
+}
+
+#[test]
+fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
+    let mut delivery = Delivery::new(POLICY);
+    delivery.start(Duration::ZERO);
+    delivery.begin();
+    let mut sent = send(&mut delivery);
+    while sent.len() < 100 {
+        arrive(&mut delivery, &sent);
+        sent = send(&mut delivery);
+    }
+    arrive(&mut delivery, &sent[..2]);
+    let doubtful = sent[2];
+    assert_eq!(delivery.returned(BACK, false), Unroutable::Block);
+    // Nothing was committed, so the next session begins with message 0 again.
+    delivery.start(Duration::ZERO);
+    delivery.begin();
+    let mut sent = send(&mut delivery);
+    while !sent.contains(&doubtful) {
+        arrive(&mut delivery, &sent);
+        sent = send(&mut delivery);
+    }
+    assert_eq!(sent, [doubtful]);
+}
+
+fn delivery() -> Delivery {
+    with(Unroutable::Block, TooLarge::Marker)
+}
+
+fn with(unroutable: Unroutable, too_large: TooLarge) -> Delivery {
+    let mut delivery = Delivery::new(Policy {
+        window_messages: 3,
+        window_bytes: 1_000,
+        unroutable,
+        too_large,
+        ..POLICY
+    });
+    delivery.start(Duration::ZERO);
+    delivery
+}
+
+#[test]
+fn others_do_not_run_away_from_a_message_that_is_never_confirmed() {
+    let mut delivery = delivery();
+    delivery.begin();
+    let oldest = delivery.publish(10);
+    for _ in 0..2 {
+        let number = delivery.publish(10);
+        delivery.confirmed(Confirmed { number, bytes: 10 });
+    }
+    assert_eq!((delivery.in_flight(), delivery.next()), (3, Next::Wait));
+    delivery.confirmed(Confirmed {
+        number: oldest,
+        bytes: 10,
+    });
+    assert_eq!((delivery.in_flight(), delivery.next()), (0, Next::Read));
+}
+
+#[test]
+fn a_stop_waits_for_the_open_transaction_and_for_its_confirms() {
+    let mut delivery = delivery();
+    delivery.begin();
+    delivery.stop();
+    assert_eq!(delivery.next(), Next::Read);
+    let number = delivery.publish(10);
+    delivery.commit(Lsn(100));
+    assert_eq!(delivery.next(), Next::Wait);
+    delivery.confirmed(Confirmed { number, bytes: 10 });
+    assert_eq!(delivery.next(), Next::Finish);
+    assert_eq!(delivery.acknowledge(), Lsn(100));
+}
+
+/// A delivery with one transaction of one message on its way.
+fn with_one(unroutable: Unroutable) -> (Delivery, Confirmed) {
+    let mut delivery = with(unroutable, TooLarge::Marker);
+    delivery.begin();
+    let number = delivery.publish(10);
+    delivery.commit(Lsn(100));
+    (delivery, Confirmed { number, bytes: 10 })
+}
+
+#[test]
+fn a_parked_message_counts_when_its_copy_has_arrived() {
+    let (mut delivery, message) = with_one(Unroutable::Park);
+    assert_eq!(delivery.returned(message, false), Unroutable::Park);
+    assert_eq!(delivery.acknowledge(), Lsn(0));
+    delivery.confirmed(message);
+    assert_eq!(delivery.acknowledge(), Lsn(100));
+    assert_eq!(
+        (delivery.counts().returned, delivery.counts().parked),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_copy_that_nobody_wants_either_blocks() {
+    let (mut delivery, message) = with_one(Unroutable::Park);
+    delivery.returned(message, false);
+    assert_eq!(delivery.returned(message, true), Unroutable::Block);
+    assert_eq!(delivery.acknowledge(), Lsn(0));
+}
+
+#[test]
+fn a_dropped_message_counts_at_once() {
+    let (mut delivery, message) = with_one(Unroutable::Drop);
+    assert_eq!(delivery.returned(message, false), Unroutable::Drop);
+    assert_eq!(delivery.acknowledge(), Lsn(100));
+    assert_eq!(
+        (delivery.counts().dropped, delivery.counts().confirmed),
+        (1, 0)
+    );
+}
+
+#[test]
+fn other_policies_and_a_nack_acknowledge_nothing() {
+    for policy in [Unroutable::Block, Unroutable::Stop] {
+        let (mut delivery, message) = with_one(policy);
+        assert_eq!(delivery.returned(message, false), policy);
+        assert_eq!(delivery.nacked(message), Err(Failure::Nacked));
+        assert_eq!(delivery.acknowledge(), Lsn(0));
+    }
+}
+
+#[test]
+fn the_largest_body_is_admitted_and_a_larger_one_is_not() {
+    let mut delivery = delivery();
+    assert_eq!(delivery.admit(1_000), Admission::Whole);
+    assert_eq!(delivery.admit(1_001), Admission::Marker);
+    assert_eq!(delivery.counts().omitted, 1);
+    let mut delivery = with(Unroutable::Block, TooLarge::Stop);
+    assert_eq!(delivery.admit(1_001), Admission::Stop);
+}
+
+#[test]
+fn a_session_starts_with_nothing_on_its_way() {
+    let mut delivery = delivery();
+    delivery.begin();
+    for _ in 0..3 {
+        delivery.publish(1_000);
+    }
+    delivery.start(Duration::from_secs(1));
+    assert_eq!((delivery.in_flight(), delivery.next()), (0, Next::Read));
+    assert_eq!(delivery.counts().published, 3);
+}
