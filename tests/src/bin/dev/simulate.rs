@@ -1,4 +1,4 @@
-//! The simulation of the relay's core, which is a program of its own in `simulation/`.
+//! The simulation of the relay's core, which is a program of its own in `tests/simulation/`.
 
 use std::process::Command;
 
