@@ -56,14 +56,14 @@ pub enum PublishError {
     #[error(
         "publish with routing key {:?}: no queue of the exchange takes it ({}); \
          bind a queue, nothing later is sent before",
-        .0.routing_key, .0.reply
+        .0.routing_key.as_str(), .0.reply
     )]
     Returned(Box<Returned>),
     /// No queue wants the event, and the policy is to stop.
     #[error(
         "publish with routing key {:?}: no queue of the exchange takes it ({}); bind a queue, or \
          choose another --unroutable than stop",
-        .0.routing_key, .0.reply
+        .0.routing_key.as_str(), .0.reply
     )]
     Unroutable(Box<Returned>),
     /// No queue behind the parking exchange wants the event either; reconnect and try again until
@@ -71,7 +71,7 @@ pub enum PublishError {
     #[error(
         "park an event with routing key {:?}: no queue of the parking exchange takes it ({}); bind \
          a queue to it",
-        .0.routing_key, .0.reply
+        .0.routing_key.as_str(), .0.reply
     )]
     NotParked(Box<Returned>),
     /// The broker refused an event, for example because a queue is full; reconnect and try again.
