@@ -227,9 +227,12 @@ pub mod omitted {
 /// A logical message, pg_logical_emit_message().
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Message {
-    /// UTF-8; with the prefix `pgevents:` the rest is the routing key.
+    /// UTF-8, at most 1024 bytes of the database's encoding; with the prefix `pgevents:` the rest is the
+    /// routing key.
     #[prost(string, tag = "1")]
     pub prefix: ::prost::alloc::string::String,
+    /// As given; text of a database that is not UTF-8 is converted. Above max-value-bytes a marker in its
+    /// place: {"pgevents_omitted":"too_large","bytes":N}.
     #[prost(bytes = "vec", tag = "2")]
     pub content: ::prost::alloc::vec::Vec<u8>,
     /// Position after the message in the WAL.
