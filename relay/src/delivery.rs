@@ -173,6 +173,14 @@ impl Delivery {
         self.ack.commit(end_lsn);
     }
 
+    /// A message outside any transaction was published; `lsn` is its position. Like a commit it lets
+    /// everything before it be acknowledged: a stream of such messages alone would never be idle.
+    pub fn outside(&mut self, lsn: Lsn) {
+        if !self.ack.is_open() {
+            self.ack.commit(lsn);
+        }
+    }
+
     /// A frame of so many bytes was read; `lsn` is the position of its last change.
     pub fn received(&mut self, lsn: Lsn, bytes: u64) {
         self.counts.received = lsn;

@@ -256,6 +256,9 @@ impl Feed {
             }
         };
         self.publish(routing_key, body, outlet);
+        if message.index.is_none() {
+            self.delivery.outside(message.lsn);
+        }
         Ok(())
     }
 
