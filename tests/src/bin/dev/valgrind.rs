@@ -70,6 +70,8 @@ pub fn run(first: u64, seeds: u64) -> anyhow::Result<()> {
 /// Starts the server, works, and stops it, so that every process has written its report.
 async fn under(runner: &[&str], first: u64, seeds: u64) -> anyhow::Result<usize> {
     let mut lab = Lab::with_postgres_under(runner, "autovacuum = off").await;
+    // The server ends the lab's connection when it is stopped.
+    lab.allow("terminating connection due to administrator command");
     let mut compared = 0;
     for seed in first..first.saturating_add(seeds) {
         lab.create_slot().await;
