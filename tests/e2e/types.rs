@@ -189,6 +189,46 @@ async fn domains_enums_and_the_rest() {
 }
 
 #[tokio::test]
+async fn every_other_type_of_the_server() {
+    check(
+        "",
+        &[
+            (r#""char""#, "('a'), ('')"),
+            (
+                "numeric",
+                "(repeat('9', 131072)::numeric), (('0.' || repeat('1', 16383))::numeric)",
+            ),
+            ("macaddr8", "('08:00:2b:01:02:03:04:05')"),
+            ("cidr", "('10.0.0.0/8'), ('2001:db8::/32')"),
+            ("varbit", "(B''), (B'101')"),
+            ("line", "('{1,-1,0}')"),
+            ("lseg", "('[(1,2),(3,4)]')"),
+            ("box", "('(3,4),(1,2)')"),
+            ("path", "('[(1,2),(3,4)]'), ('((1,2),(3,4))')"),
+            ("polygon", "('((0,0),(0,1),(1,0))')"),
+            ("circle", "('<(1,2),3>')"),
+            ("tsquery", "('a & (b | !c)')"),
+            ("pg_snapshot", "('10:20:10,14')"),
+            ("tid", "('(1,2)')"),
+            ("xid", "('4294967295')"),
+            ("xid8", "('18446744073709551615')"),
+            ("cid", "('7')"),
+            ("jsonpath", "('$.a[*] ? (@ > 1)')"),
+            ("int8range", "('(1,9]')"),
+            ("daterange", "('[2024-01-01,)')"),
+            ("tsrange", "('[2024-01-01 00:00,2024-01-02 00:00)')"),
+            ("tstzrange", "('[2024-01-01 00:00+05,)')"),
+            ("oidvector", "('1 2')"),
+            ("int2vector", "('1 2')"),
+            ("regtype", "('int4')"),
+            ("regprocedure", "('lower(text)')"),
+            ("refcursor", "('c')"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn generated_columns_are_there_when_they_are_stored() {
     // A virtual column is new in 18: it is computed when it is read, so the WAL does not have it.
     let computed = match major() {
