@@ -19,10 +19,6 @@ use pgevents_relay::{
 };
 use tracing::{error, warn};
 
-/// Publishing allocates on one thread and frees on another, which glibc's malloc does slowly.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let settings = match Settings::read(std::env::args_os().collect::<Vec<_>>()) {
         Ok(settings) => settings,
