@@ -139,11 +139,12 @@ impl Fault {
             | Self::ExchangeDelete
             | Self::QueueDelete
             | Self::PermissionRevoke
-            | Self::Cut
-            | Self::HalfClose
             | Self::Reset
             | Self::Blackhole => true,
-            Self::RelayStop
+            // These hit one connection, which may be the idle one beside the stream.
+            Self::Cut
+            | Self::HalfClose
+            | Self::RelayStop
             | Self::WalsenderStop
             | Self::PostgresStop
             | Self::BrokerStop
