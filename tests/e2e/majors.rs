@@ -13,6 +13,7 @@ async fn lab_with_another_majors_plugin() -> Lab {
     let mut lab =
         Lab::with_own_postgres(&format!("dynamic_library_path = '{folder}:$libdir'")).await;
     lab.allow("incompatible library");
+    lab.allow("undefined symbol");
     lab
 }
 
@@ -25,8 +26,13 @@ async fn a_server_refuses_the_library_of_another_major_when_it_loads_it() {
             "SELECT pg_create_logical_replication_slot('{name}', 'pgevents')"
         ))
         .await;
-    assert!(refusal.contains("incompatible library"), "{refusal}");
-    assert!(refusal.contains("version mismatch"), "{refusal}");
+    // An older server may lack a function that a newer one's library calls: it does not come as far
+    // as to compare versions.
+    let mismatch = refusal.contains("incompatible library") && refusal.contains("version mismatch");
+    assert!(
+        mismatch || refusal.contains("undefined symbol"),
+        "{refusal}"
+    );
     lab.finish().await;
 }
 

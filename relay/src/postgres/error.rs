@@ -136,16 +136,16 @@ impl Refusal {
                 "set PGDATABASE to a database that exists".to_owned(),
                 Fate::Stop(Exit::Configuration),
             ),
+            // PostgreSQL gives these no code of their own.
+            _ if is_of_another_major(message) => (
+                "install the pgevents.so that was built for this server's major version".to_owned(),
+                Fate::Stop(Exit::Version),
+            ),
             "58P01" => (
                 "install the output plugin on the database server: copy pgevents.so to the folder \
                  that `pg_config --pkglibdir` prints"
                     .to_owned(),
                 Fate::Stop(Exit::Configuration),
-            ),
-            // PostgreSQL gives no code of its own to a library whose magic block is another's.
-            "XX000" if message.starts_with("incompatible library") => (
-                "install the pgevents.so that was built for this server's major version".to_owned(),
-                Fate::Stop(Exit::Version),
             ),
             "42501" if plugin_list::is_refusal(message) => {
                 (plugin_list::remedy(), Fate::Stop(Exit::Configuration))
@@ -218,6 +218,13 @@ fn said(sqlstate: &str, message: &str) -> String {
         .unwrap_or_default()
         .trim_end_matches('.');
     format!("PostgreSQL refuses ({sqlstate}): {line}")
+}
+
+/// Whether the server could not take a library since it was built for another major version: by its
+/// magic block, or since it calls a function that this server does not have.
+fn is_of_another_major(message: &str) -> bool {
+    message.starts_with("incompatible library")
+        || (message.starts_with("could not load library") && message.contains("undefined symbol"))
 }
 
 fn is_lost(message: &str) -> bool {
@@ -300,6 +307,12 @@ mod tests {
         check(
             "XX000",
             "incompatible library \"/lib/pgevents.so\": version mismatch",
+            Fate::Stop(Exit::Version),
+            "this server's major version",
+        );
+        check(
+            "58P01",
+            "could not load library \"/lib/pgevents.so\": /lib/pgevents.so: undefined symbol: x",
             Fate::Stop(Exit::Version),
             "this server's major version",
         );
