@@ -1,4 +1,4 @@
-use pgevents_tests::compose::Engine;
+use pgevents_tests::compose::{Engine, RELAY_IMAGE};
 
 /// Runs the image with the rights that `docker-compose.yml` gives it and no network.
 fn pgevents(arguments: &[&str]) -> String {
@@ -10,7 +10,7 @@ fn pgevents(arguments: &[&str]) -> String {
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         "--network=none",
-        "pgevents",
+        RELAY_IMAGE,
     ];
     let answer = engine.ask(&[&locked, arguments].concat());
     answer.unwrap_or_else(|error| panic!("{error}"))
@@ -31,7 +31,7 @@ fn the_image_of_the_relay_has_no_root_user_and_no_shell() {
         "inspect",
         "--format",
         "{{.Config.User}}",
-        "pgevents",
+        RELAY_IMAGE,
     ]);
     assert_eq!(
         user.unwrap_or_else(|error| panic!("{error}")),
@@ -41,7 +41,7 @@ fn the_image_of_the_relay_has_no_root_user_and_no_shell() {
         "run",
         "--rm",
         "--entrypoint=/bin/sh",
-        "pgevents",
+        RELAY_IMAGE,
         "-c",
         "true",
     ]);

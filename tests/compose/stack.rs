@@ -1,10 +1,13 @@
 use pgevents_tests::compose::{Moment, Row, Stack};
 use serde_json::Value;
 
-const README: Row = Row {
-    id: 1,
-    full_name: "Mikael Åkerfeldt",
-};
+/// The README's two lines: a command, and what is typed into it.
+fn readme() -> (&'static str, &'static str) {
+    let mut lines = include_str!("../../README.md").lines();
+    let command = lines.find(|line| line.starts_with("PGPASSWORD=postgres psql"));
+    let typed = lines.next();
+    command.zip(typed).expect("the README has both")
+}
 
 fn row(id: u32) -> Row {
     Row {
@@ -25,7 +28,8 @@ fn ids(lines: &[String]) -> Vec<u64> {
 async fn the_readme_s_insert_appears_in_the_terminal_and_so_do_ten_thousand() {
     let stack = Stack::new("readme");
     let up = stack.up().await;
-    stack.insert(&README);
+    let (command, insert) = readme();
+    stack.type_into(command, insert);
     let exact = r#"{"table_name":"public.users","old":{},"new":{"id":1,"full_name":"Mikael Åkerfeldt"},"id":1,"diff":{"id":1,"full_name":"Mikael Åkerfeldt"},"action":"I"}"#;
     up.line("the README's event", |line| line.ends_with(exact))
         .await;

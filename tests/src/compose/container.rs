@@ -37,6 +37,17 @@ impl Container {
         self.ask(&["inspect", "--format", &template, &self.id])
     }
 
+    /// The names of the volumes that are mounted in the container.
+    ///
+    /// # Panics
+    ///
+    /// When the engine does not answer.
+    pub fn volumes(&self) -> Vec<String> {
+        let names =
+            self.inspect(r#"range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end"#);
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Waits for a line of the container's output, from its first start on, whether it is running,
     /// restarting or gone meanwhile.
     ///
@@ -101,7 +112,8 @@ impl Container {
     }
 
     /// Ends the container's first process as a crash would, from outside the engine's knowledge, so
-    /// that the restart policy has to act. `image` is any image with a shell.
+    /// that the restart policy has to act. `image` is any image with a shell. (Not privileged: an
+    /// engine that runs in a container itself has not all rights to give.)
     ///
     /// # Panics
     ///
@@ -111,8 +123,9 @@ impl Container {
         let host = [
             "run",
             "--rm",
-            "--privileged",
             "--pid=host",
+            "--cap-drop=ALL",
+            "--cap-add=KILL",
             "--entrypoint=sh",
         ];
         self.ask(&[&host[..], &[image, "-c", &kill]].concat());

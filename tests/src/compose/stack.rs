@@ -1,14 +1,16 @@
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::IMAGES;
 use super::container::{Container, Moment};
 use super::engine::{self, Engine};
 use crate::dist;
-use crate::lab::{Process, port};
+use crate::lab::{Process, guardian, port};
 
 /// How long the first start may take, the images being built already.
 const START: Duration = Duration::from_secs(300);
@@ -33,8 +35,9 @@ impl Row {
     }
 }
 
-/// The project's stack under a name and on ports of its own. Its containers, networks and volumes
-/// are removed when the value is dropped.
+/// The project's stack under a name, on ports and from images of its own, beside any that a user
+/// runs. Its containers, networks and volumes are removed when the value is dropped, and also when
+/// the process dies without that.
 #[derive(Debug)]
 pub struct Stack {
     engine: Engine,
@@ -58,9 +61,11 @@ impl Stack {
         let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
         let port = || port::free().unwrap_or_else(|error| panic!("{error}"));
         let names = ["POSTGRES_PORT", "RABBITMQ_PORT", "RABBITMQ_MANAGEMENT_PORT"];
+        let name = format!("pgevents-test-{test}-{}", std::process::id());
+        guardian::watch_stack(&name);
         Self {
             engine,
-            name: format!("pgevents_{test}_{}", std::process::id()),
+            name,
             ports: names.map(|name| (name, port())),
         }
     }
@@ -112,13 +117,20 @@ impl Stack {
         self.run(&["up", "--detach", "--no-recreate", "--scale", &scale]);
     }
 
-    /// Stops and removes the containers; the volumes stay.
+    /// Stops and removes the containers; the volumes stay, but for those without a name, which
+    /// nothing finds again.
     ///
     /// # Panics
     ///
-    /// When Compose fails.
+    /// When Compose or the engine fails.
     pub fn down(&self) {
+        let mut volumes = self.container("database").volumes();
+        volumes.retain(|name| !name.starts_with(&self.name));
         self.run(&["down"]);
+        for volume in volumes {
+            let removed = self.engine.ask(&["volume", "rm", &volume]);
+            removed.unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 
     /// The only container of a service.
@@ -138,31 +150,43 @@ impl Stack {
     ///
     /// When Compose fails.
     pub fn containers(&self, service: &str) -> Vec<Container> {
-        let ids = self.run(&["ps", "--quiet", service]);
+        let ids = self.run(&["ps", "--all", "--quiet", service]);
         ids.lines()
             .map(|id| Container::new(&self.engine, service, id))
             .collect()
     }
 
-    /// Runs a statement with the README's psql command, only on this stack's own port.
+    /// Runs a command in a shell, as a user does who has this stack only, and types a line into it.
+    /// Where it runs psql, that finds this stack's own port.
+    ///
+    /// # Panics
+    ///
+    /// When the command fails.
+    pub fn type_into(&self, command: &str, line: &str) {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", command])
+            .env("PGPORT", self.ports[0].1.to_string())
+            .env("PSQLRC", "/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        let mut shell = shell.spawn().unwrap_or_else(|error| panic!("sh: {error}"));
+        let mut input = shell.stdin.take().expect("it is a pipe");
+        let typed = writeln!(input, "{line}");
+        drop(input);
+        let ended = shell.wait();
+        let good = ended.is_ok_and(|status| status.success());
+        assert!(typed.is_ok() && good, "{command}");
+    }
+
+    /// Runs a statement in the stack's database.
     ///
     /// # Panics
     ///
     /// When psql fails.
-    pub fn psql(&self, statement: &str) -> String {
-        let port = self.ports[0].1.to_string();
-        let mut command = Command::new("psql");
-        command
-            .args(["-h", "localhost", "-p", &port, "-U", "postgres", "dummy"])
-            .args([
-                "--no-psqlrc",
-                "--tuples-only",
-                "--no-align",
-                "-c",
-                statement,
-            ])
-            .env("PGPASSWORD", "postgres");
-        engine::run(&mut command).unwrap_or_else(|error| panic!("{error}"))
+    pub fn psql(&self, statement: &str) {
+        let psql = "PGPASSWORD=postgres psql -h localhost -U postgres -v ON_ERROR_STOP=1 dummy";
+        self.type_into(psql, statement);
     }
 
     /// The README's insert, with another row.
@@ -209,6 +233,7 @@ impl Stack {
         command
             .current_dir(dist::workspace())
             .env("COMPOSE_PROJECT_NAME", &self.name)
+            .envs(IMAGES)
             .envs(self.ports.map(|(name, port)| (name, port.to_string())));
         command
     }
@@ -225,17 +250,19 @@ impl Drop for Stack {
 }
 
 impl Up {
-    /// Waits for a line of the terminal, without the engine's own prefix being taken off.
+    /// Waits for a line of the terminal, with the name of its container before it and without
+    /// colours: docker-compose paints also where there is no terminal.
     ///
     /// # Panics
     ///
     /// When it does not come in time, or Compose ends first.
     pub async fn line(&self, awaited: &str, wanted: impl Fn(&str) -> bool) -> String {
         let log = self.process.stdout();
+        let wanted = |line: &str| wanted(&plain(line));
         let first = async {
             tokio::select! {
                 biased;
-                (_, line) = log.line(0, &wanted) => Some(line),
+                (_, line) = log.line(0, wanted) => Some(plain(&line)),
                 _ = self.process.ended() => None,
             }
         };
@@ -249,7 +276,8 @@ impl Up {
     /// What `event_logger` has printed in this terminal.
     pub fn logged(&self) -> Vec<String> {
         let lines = self.process.stdout().since(0);
-        let ours = lines.iter().filter(|line| line.starts_with("event_logger"));
+        let lines = lines.iter().map(|line| plain(line));
+        let ours = lines.filter(|line| line.starts_with("event_logger"));
         ours.filter_map(|line| Some(line.split_once("| ")?.1.to_owned()))
             .collect()
     }
@@ -264,4 +292,9 @@ impl Up {
         let ended = timeout(START, self.process.ended()).await;
         ended.unwrap_or_else(|_| panic!("compose goes on:\n{}", self.process.tail()));
     }
+}
+
+/// A line without the codes that colour it.
+fn plain(line: &str) -> String {
+    anstream::adapter::strip_str(line).to_string()
 }

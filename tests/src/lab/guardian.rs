@@ -2,7 +2,7 @@
 //!
 //! A small shell reads a pipe whose other end only this process holds. When the pipe closes, be it
 //! by a return from `main`, a panic or `kill -9`, the shell ends the process groups and removes the
-//! folders that were registered. It has its own process group, so Ctrl-C does not reach it.
+//! containers and folders that were registered. It has its own process group, so Ctrl-C does not reach it.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -18,12 +18,14 @@ const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 groups=' '
 mounts=
+stacks=
 while IFS=' ' read -r verb what; do
   case $verb in
     group) groups="$groups$what " ;;
     forget) case $groups in *" $what "*) groups="${groups%% $what *} ${groups#* $what }" ;; esac ;;
     folder) set -- "$@" "$what" ;;
     mount) mounts="$mounts $what" ;;
+    stack) stacks="$stacks $what" ;;
   esac
 done
 for group in $groups; do kill -QUIT "-$group"; done
@@ -35,6 +37,12 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 for group in $groups; do kill -KILL "-$group"; done
 for mount in $mounts; do umount -l "$mount"; done
+for stack in $stacks; do
+  label=label=com.docker.compose.project=$stack
+  docker ps --all --quiet --filter "$label" | xargs -r docker rm --force --volumes
+  docker network ls --quiet --filter "$label" | xargs -r docker network rm
+  docker volume ls --quiet --filter "$label" | xargs -r docker volume rm
+done
 for _ in 1 2 3 4 5; do
   [ $# -eq 0 ] || rm -rf -- "$@" && break
   sleep 0.2
@@ -59,6 +67,12 @@ pub(super) fn watch_folder(folder: &Path) {
 /// Registers a folder without spaces in its name to unmount when this process is gone.
 pub(super) fn watch_mount(folder: &Path) {
     tell(&format!("mount {}\n", folder.display()));
+}
+
+/// Registers a Compose project whose containers, networks and volumes are to be removed when this
+/// process is gone.
+pub(crate) fn watch_stack(project: &str) {
+    tell(&format!("stack {project}\n"));
 }
 
 fn tell(line: &str) {

@@ -7,7 +7,7 @@ mod account;
 mod authority;
 mod disk;
 mod error;
-mod guardian;
+pub(crate) mod guardian;
 mod log;
 mod management;
 mod monitoring;

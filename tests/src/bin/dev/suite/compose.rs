@@ -1,14 +1,11 @@
 //! The stack of `docker-compose.yml`, where a container engine runs.
 
-use pgevents_tests::compose::Engine;
+use pgevents_tests::compose::{Engine, IMAGES};
 use pgevents_tests::dist;
 
 use super::{Suite, stand_in};
 use crate::build::cargo;
 use crate::packages;
-
-/// What is tested is the way of the images, not their speed.
-const PROFILE: (&str, &str) = ("PGEVENTS_PROFILE", "quick");
 
 impl Suite<'_> {
     /// Builds the images and runs the tests of the stack, or says why not.
@@ -27,20 +24,17 @@ impl Suite<'_> {
             })
             .and_then(|()| {
                 let mut images = engine.compose(&["build"]);
-                images
-                    .current_dir(dist::workspace())
-                    .env(PROFILE.0, PROFILE.1);
+                images.current_dir(dist::workspace()).envs(IMAGES);
                 self.progress.step("build the images", &mut images)
             });
         if let Err(error) = ready {
             return self.cannot(name, &error);
         }
+        // All packages, as for the other tests: nothing is compiled again with other features.
         let mut tests = cargo("test");
-        tests.args(["--package", "pgevents-tests", "--features", "engine"]);
+        tests.args(["--features", "pgevents-tests/engine"]);
         // One stack at a time: two brokers that start at once are slow on a small machine.
         tests.args(["--test", "compose", "--", "--test-threads=1"]);
-        // The tests say `up --build`, as a user does: the same profile, or all is built again.
-        tests.env(PROFILE.0, PROFILE.1);
         self.tests(name, &mut tests);
     }
 }
