@@ -47,12 +47,7 @@ pub fn run(progress: &Progress, filter: Option<&str>, pg: Option<u32>) -> anyhow
     suite.on_one_major(&postgres, filter);
     if (filter, pg) == (None, None) {
         suite.majors(&postgres);
-    }
-    if filter.is_none() {
-        suite.skip(
-            "the stack in containers",
-            "ask for it with: cargo dev test compose",
-        );
+        suite.compose();
     }
     Ok(suite.sum())
 }
