@@ -16,6 +16,10 @@ systemd-analyze verify pgevents.service
 # 0 is closed, 10 is open; in tenths.
 systemd-analyze security --offline=true --threshold=15 --no-pager pgevents.service | tail -1
 getent passwd pgevents
+# A small Debian leaves manual pages out when it installs: look into the package.
+dpkg-deb --contents "$folder"/pgevents_*.deb > /tmp/contents
+grep --quiet 'man1/pgevents-producer\.1\.gz$' /tmp/contents || fail 'no manual page'
+bash -n /usr/share/bash-completion/completions/pgevents
 [ ! -e /etc/systemd/system/multi-user.target.wants/pgevents.service ] || fail 'enabled before it has settings'
 
 echo '--- the plugin'

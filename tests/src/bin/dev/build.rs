@@ -50,12 +50,15 @@ fn relay(progress: &Progress) -> anyhow::Result<()> {
 
 /// Manual pages and completions beside the relay, from the relay itself.
 fn manual(progress: &Progress) -> anyhow::Result<()> {
-    let pages = dist::folder().join("man");
-    fs::create_dir_all(&pages).with_context(|| format!("make {}", pages.display()))?;
+    let (pages, folder) = (
+        dist::folder().join("man"),
+        dist::folder().join("completions"),
+    );
+    for place in [&pages, &folder] {
+        make_empty(place)?;
+    }
     let relay = || Command::new(dist::shipped_relay());
     progress.step("write manual pages", relay().arg("man").arg(&pages))?;
-    let folder = dist::folder().join("completions");
-    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     for shell in ["bash", "fish", "zsh"] {
         let output = relay().args(["completions", shell]).output();
         let output = output.with_context(|| format!("write completions for {shell}"))?;
@@ -63,6 +66,19 @@ fn manual(progress: &Progress) -> anyhow::Result<()> {
         fs::write(&file, output.stdout).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Makes a folder without files: a page of a command that is no more would be shipped too.
+///
+/// # Errors
+///
+/// When it cannot be made or emptied.
+pub fn make_empty(folder: &Path) -> anyhow::Result<()> {
+    let empty = || format!("empty {}", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(empty)?;
+    }
+    fs::create_dir_all(folder).with_context(empty)
 }
 
 /// Puts a build result into `target/dist` and says so.

@@ -1,5 +1,6 @@
 //! Debian packages of what was built: `postgresql-NN-pgevents` and `pgevents`.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -28,6 +29,7 @@ pub fn packages(progress: &Progress, postgres: &Installation) -> anyhow::Result<
     )?;
     ensure_cargo_deb(progress)?;
     build::dist(progress, postgres)?;
+    place_manual(progress)?;
     let variant = format!("--variant=pg{}", postgres.major);
     let name = format!("pack postgresql-{}-pgevents", postgres.major);
     let mut plugin = pack("pgevents");
@@ -46,7 +48,33 @@ fn pack(package: &str) -> Command {
     command.current_dir(dist::workspace());
     command.args(["--no-build", "--dbgsym", "--package", package]);
     command.arg("--output").arg(folder());
+    if let Some(maintainer) = maintainer() {
+        command.arg("--maintainer").arg(maintainer);
+    }
     command
+}
+
+/// Whoever packs answers for the package: `DEBEMAIL` and `DEBFULLNAME`, as Debian's own tools read
+/// them.
+fn maintainer() -> Option<String> {
+    let address = env::var("DEBEMAIL").ok()?;
+    let name = env::var("DEBFULLNAME").unwrap_or_else(|_| "pgevents".to_owned());
+    Some(format!("{name} <{address}>"))
+}
+
+/// Puts manual pages, compressed, and completions where cargo-deb looks for what was built.
+fn place_manual(progress: &Progress) -> anyhow::Result<()> {
+    let place = dist::target().join("release/manual");
+    build::make_empty(&place)?;
+    let mut copy = Command::new("cp");
+    copy.arg("--recursive")
+        .args(["man", "completions"].map(|name| dist::folder().join(name)));
+    progress.step("copy the manual", copy.arg(&place))?;
+    // Without name and time in it, the same page makes the same file.
+    let mut compress = Command::new("gzip");
+    compress.args(["-9", "--no-name", "--recursive"]);
+    progress.step("compress its pages", compress.arg(place.join("man")))?;
+    Ok(())
 }
 
 /// Built once, below the target folder: nothing of the user's own Cargo changes.
