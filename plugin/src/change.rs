@@ -1,13 +1,14 @@
 //! One row change: which columns travel, which differ, and the change message.
 
 use pgevents_proto::{
-    Action, FrameEncoder, MAX_COLUMNS, OmittedReason, OutOfMemory, ReplicaIdentity, RowBitmaps,
+    Action, MAX_COLUMNS, OmittedReason, OutOfMemory, ReplicaIdentity, RowBitmaps,
 };
 
 use crate::{
     column::Column,
     dictionary::Entry,
     ffi::{DeformedRow, Encoding, RowAction, RowChange, Table},
+    frame::Frame,
     options::MAX_ROW_BYTES,
     value::{self, Room, ValueError},
 };
@@ -98,7 +99,7 @@ impl ChangeWriter {
         entry: &mut Entry,
         image: RowImage<'_>,
         skipped: impl FnOnce() -> u64,
-        frame: &mut FrameEncoder,
+        frame: &mut Frame,
     ) -> Result<Written, OutOfMemory> {
         let RowImage {
             table,
@@ -225,7 +226,7 @@ impl ChangeWriter {
         entry: &mut Entry,
         external: bool,
         width: usize,
-        frame: &mut FrameEncoder,
+        frame: &mut Frame,
     ) -> Result<(), OutOfMemory> {
         let limits = Limits {
             external,
@@ -257,7 +258,7 @@ impl ChangeWriter {
         carried: Carried<'_>,
         width: usize,
         end: usize,
-        frame: &mut FrameEncoder,
+        frame: &mut Frame,
     ) -> Result<(), OutOfMemory> {
         let limits = Limits {
             external: false,
@@ -309,7 +310,7 @@ fn write_row(
     columns: &mut [Column],
     carried: Carried<'_>,
     bitmaps: &mut Bitmaps,
-    frame: &mut FrameEncoder,
+    frame: &mut Frame,
     new: bool,
 ) -> Result<(), OutOfMemory> {
     bitmaps.omitted.clear();
@@ -364,7 +365,7 @@ fn try_row(
     columns: &mut [Column],
     carried: Carried<'_>,
     bitmaps: &mut Bitmaps,
-    frame: &mut FrameEncoder,
+    frame: &mut Frame,
     new: bool,
 ) -> Result<(), OutOfMemory> {
     let marks = bitmaps.fill(source, columns, carried);

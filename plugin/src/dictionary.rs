@@ -40,9 +40,13 @@ pub struct Entry {
     named_by_root: bool,
 }
 
-/// Entries by object id.
+/// What is known of each table.
 pub struct Dictionary {
-    entries: HashMap<Oid, Box<Entry>>,
+    entries: Vec<Entry>,
+    /// Place in `entries` by object id.
+    places: HashMap<Oid, usize>,
+    /// Place of the last change's table: nearly always that of the next change too.
+    last: usize,
     memory: MemoryContext,
 }
 
@@ -51,7 +55,9 @@ impl Dictionary {
     pub fn new(context: Context) -> Self {
         Invalidations::register();
         Self {
-            entries: HashMap::new(),
+            entries: Vec::new(),
+            places: HashMap::new(),
+            last: 0,
             memory: context.child_memory(c"pgevents dictionary"),
         }
     }
@@ -62,32 +68,39 @@ impl Dictionary {
         if Invalidations::pending() {
             self.invalidate();
         }
-        let oid = table.oid();
-        if self.entries.get(&oid).is_none_or(|entry| entry.stale) {
-            self.refresh(table, options);
+        let fresh = |entry: &Entry| entry.is_of(table) && !entry.stale;
+        if !self.entries.get(self.last).is_some_and(fresh) {
+            self.last = self.find(table, options);
         }
-        self.entries
-            .get_mut(&oid)
-            .expect("the entry was just seen or made")
+        &mut self.entries[self.last]
     }
 
-    #[cold]
-    fn refresh(&mut self, table: Table<'_>, options: &Options) {
-        let mut entry = Entry::build(table, options, &self.memory);
-        if let Some(previous) = self.entries.remove(&table.oid()) {
-            // Most invalidations (statistics, a new index) leave the definition as it was.
-            entry.relation.id = previous.relation.id;
-            entry.announced = previous.announced && previous.relation == entry.relation;
-            previous.memory.delete();
+    /// Place of a table's entry that is not stale.
+    fn find(&mut self, table: Table<'_>, options: &Options) -> usize {
+        let place = self.places.get(&table.oid()).copied();
+        if let Some(place) = place.filter(|&place| !self.entries[place].stale) {
+            return place;
         }
-        self.entries.insert(table.oid(), Box::new(entry));
+        let mut entry = Entry::build(table, options, &self.memory);
+        let Some(place) = place else {
+            self.entries.push(entry);
+            self.places.insert(table.oid(), self.entries.len() - 1);
+            return self.entries.len() - 1;
+        };
+        let previous = &self.entries[place];
+        // Most invalidations (statistics, a new index) leave the definition as it was.
+        entry.relation.id = previous.relation.id;
+        entry.announced = previous.announced && previous.relation == entry.relation;
+        let previous = std::mem::replace(&mut self.entries[place], entry);
+        previous.memory.delete();
+        place
     }
 
     #[cold]
     fn invalidate(&mut self) {
         let changed = Invalidations::take();
         let mut stale = 0;
-        for entry in self.entries.values_mut() {
+        for entry in &mut self.entries {
             entry.stale |= changed.table(Oid::from(entry.relation.oid))
                 // A change of an ancestor may rename the partition.
                 || (changed.any_table() && entry.named_by_root)
@@ -102,13 +115,22 @@ impl Dictionary {
     /// Makes room: most of so many are of tables that have been dropped, and one that has not is
     /// told again.
     fn forget_stale(&mut self) {
-        for (_, entry) in self.entries.extract_if(|_, entry| entry.stale) {
+        for entry in self.entries.extract_if(.., |entry| entry.stale) {
             entry.memory.delete();
         }
+        let places = self.entries.iter().enumerate();
+        self.places = places
+            .map(|(place, entry)| (Oid::from(entry.relation.oid), place))
+            .collect();
     }
 }
 
 impl Entry {
+    #[inline]
+    fn is_of(&self, table: Table<'_>) -> bool {
+        self.relation.oid == u32::from(table.oid())
+    }
+
     fn build(table: Table<'_>, options: &Options, memory: &MemoryContext) -> Self {
         fault::reach("dictionary");
         let memory = memory.child(c"pgevents relation");

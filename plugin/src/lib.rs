@@ -13,6 +13,7 @@ mod column;
 mod dictionary;
 mod fault;
 mod ffi;
+mod frame;
 mod message;
 mod options;
 mod output;

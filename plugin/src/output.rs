@@ -8,6 +8,7 @@ use pgrx::{PgSqlErrorCode, ereport};
 use crate::{
     fault,
     ffi::{Context, MemoryContext},
+    frame::Frame,
 };
 
 /// U+FFFD
@@ -52,12 +53,12 @@ pub enum OutputError {
 impl Output {
     /// Sends a frame. `last` says that nothing of this callback follows.
     #[inline]
-    pub fn send(&mut self, context: Context, frame: &[u8], last: bool) {
+    pub fn send(&mut self, context: Context, frame: &mut Frame, last: bool) {
         fault::reach("send");
         match self {
-            Self::Binary => context.write(frame, last),
+            Self::Binary => context.write_frame(frame.buffer_mut(), last),
             Self::Json(json) => {
-                if let Err(error) = json.send(context, frame) {
+                if let Err(error) = json.send(context, frame.bytes()) {
                     raise(&error);
                 }
             }

@@ -1,8 +1,6 @@
 //! One decoding session: from the first callback to the last, the state that they share.
 
-use pgevents_proto::{
-    Action, Commit, FRAME_TARGET_BYTES, FrameEncoder, Hello, OutOfMemory, PROTOCOL_VERSION,
-};
+use pgevents_proto::{Action, Commit, FRAME_TARGET_BYTES, Hello, OutOfMemory, PROTOCOL_VERSION};
 use pgrx::{PgSqlErrorCode, ereport};
 
 use crate::{
@@ -12,6 +10,7 @@ use crate::{
         self, Context, Encoding, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings, RowAction,
         RowChange, Table, TimeZone, Txn,
     },
+    frame::Frame,
     message::LogicalMessage,
     options::Options,
     output::{JsonOutput, Output},
@@ -33,7 +32,7 @@ pub struct Session {
 
 /// What has been written and not yet sent, and what the reader has been told.
 struct Batch {
-    frame: FrameEncoder,
+    frame: Frame,
     transaction: Transaction,
     /// Until it has been said.
     hello: Option<Hello>,
@@ -58,7 +57,7 @@ impl Session {
             row_memory: context.child_memory(c"pgevents row"),
             utc: ffi::utc(),
             batch: Batch {
-                frame: FrameEncoder::new(),
+                frame: Frame::within(context.frame_memory()),
                 transaction: Transaction::default(),
                 hello: Some(hello),
                 last_relation_id: 0,
@@ -194,7 +193,7 @@ impl Session {
     }
 
     fn flush(&mut self, context: Context, last: bool) {
-        self.output.send(context, self.batch.frame.bytes(), last);
+        self.output.send(context, &mut self.batch.frame, last);
         self.batch.frame.clear();
     }
 }

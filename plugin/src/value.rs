@@ -1,12 +1,13 @@
 //! One value: whether it changed, how large it is, and its way into the frame.
 
-use pgevents_proto::{FrameEncoder, OmittedReason, OutOfMemory, numeric_text};
+use pgevents_proto::{OmittedReason, OutOfMemory, numeric_text};
 use pgrx::pg_sys::Datum;
 
 use crate::{
     column::{Column, Form},
     fault,
     ffi::{self, Encoding, Varlena},
+    frame::Frame,
 };
 
 /// Why a value did not get into the frame.
@@ -95,7 +96,7 @@ pub struct Room {
 
 impl Room {
     #[inline]
-    fn fits(self, bytes: usize, frame: &FrameEncoder) -> Result<(), ValueError> {
+    fn fits(self, bytes: usize, frame: &Frame) -> Result<(), ValueError> {
         if bytes <= self.value && frame.len() + bytes <= self.frame {
             return Ok(());
         }
@@ -110,7 +111,7 @@ pub fn write(
     datum: Datum,
     encoding: Encoding,
     room: Room,
-    frame: &mut FrameEncoder,
+    frame: &mut Frame,
 ) -> Result<(), ValueError> {
     let bits = datum.value();
     match &mut column.form {
@@ -165,7 +166,7 @@ fn write_converted(
     datum: Datum,
     convert: bool,
     room: Room,
-    frame: &mut FrameEncoder,
+    frame: &mut Frame,
 ) -> Result<(), ValueError> {
     // SAFETY: a varlena of a live tuple; what is unpacked lives in the row's memory.
     let payload = ffi::unless_error(|| unsafe { ffi::payload(datum) }).flatten();
@@ -182,7 +183,7 @@ fn write_output(
     output: Option<&[u8]>,
     encoding: Encoding,
     room: Room,
-    frame: &mut FrameEncoder,
+    frame: &mut Frame,
 ) -> Result<(), ValueError> {
     let unreadable = ValueError::Omitted(OmittedReason::Unreadable, 0);
     let Some(mut text) = output else {

@@ -1,16 +1,15 @@
 //! Writes frames straight into one reused buffer: no message structs, no second pass.
 
+mod buffer;
 mod tag;
+
+pub use buffer::FrameBuffer;
 
 use crate::{Action, Begin, Commit, Hello, OmittedReason, Relation};
 
 /// A frame is sent when it has grown past this size, in bytes. One frame is one `send()` of the
 /// walsender, so the cost of that call is shared by all rows of the frame.
 pub const FRAME_TARGET_BYTES: usize = 32 * 1024;
-
-/// Capacity that a cleared encoder keeps, in bytes: one huge row must not pin its memory for the
-/// rest of the session.
-const KEPT_BYTES: usize = 1024 * 1024;
 
 /// Longest value besides its own bytes: one tag byte and a ten-byte varint.
 const VALUE_OVERHEAD: usize = 11;
@@ -46,20 +45,33 @@ pub struct Open {
 /// Every method fails with [`OutOfMemory`] only; the frame is then unusable until [`clear`].
 ///
 /// [`clear`]: FrameEncoder::clear
-#[derive(Debug, Default)]
-pub struct FrameEncoder {
-    buf: Vec<u8>,
+#[derive(Debug)]
+pub struct FrameEncoder<B = Vec<u8>> {
+    buf: B,
     /// Width that the length of the last change needed. Rows resemble their neighbours, so the
     /// guess is nearly always right and the row need not be moved.
     change_width: usize,
     row_width: usize,
 }
 
+impl Default for FrameEncoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FrameEncoder {
     /// An empty encoder; memory is taken as frames grow.
     pub fn new() -> Self {
+        Self::within(Vec::new())
+    }
+}
+
+impl<B: FrameBuffer> FrameEncoder<B> {
+    /// An encoder that writes into `buffer`, which is empty.
+    pub fn within(buffer: B) -> Self {
         Self {
-            buf: Vec::new(),
+            buf: buffer,
             change_width: 1,
             row_width: 1,
         }
@@ -67,25 +79,27 @@ impl FrameEncoder {
 
     /// The frame so far.
     pub fn bytes(&self) -> &[u8] {
-        &self.buf
+        self.buf.bytes()
+    }
+
+    /// The memory that the frame stands in.
+    pub fn buffer_mut(&mut self) -> &mut B {
+        &mut self.buf
     }
 
     /// Size of the frame so far, in bytes.
     pub fn len(&self) -> usize {
-        self.buf.len()
+        self.buf.bytes().len()
     }
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.buf.is_empty()
+        self.buf.bytes().is_empty()
     }
 
     /// Starts the next frame.
     pub fn clear(&mut self) {
         self.buf.clear();
-        if self.buf.capacity() > KEPT_BYTES {
-            self.buf = Vec::new();
-        }
     }
 
     /// Takes back everything after the first `len` bytes; what was open there is gone.
@@ -249,8 +263,8 @@ impl FrameEncoder {
     #[inline]
     pub fn float4(&mut self, value: f32) -> Result<(), OutOfMemory> {
         self.reserve(5)?;
-        self.buf.push(tag::ROW_FLOAT4);
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        let [a, b, c, d] = value.to_le_bytes();
+        self.buf.append(&[tag::ROW_FLOAT4, a, b, c, d]);
         Ok(())
     }
 
@@ -295,14 +309,14 @@ impl FrameEncoder {
     /// Closes an open change and remembers its size for the next one.
     #[inline]
     pub fn finish_change(&mut self, open: Open) -> Result<(), OutOfMemory> {
-        self.change_width = varint_len(self.buf.len() - open.at - open.width);
+        self.change_width = varint_len(self.len() - open.at - open.width);
         self.finish(open)
     }
 
     /// Closes an open row and remembers its size for the next one.
     #[inline]
     pub fn finish_row(&mut self, open: Open) -> Result<(), OutOfMemory> {
-        self.row_width = varint_len(self.buf.len() - open.at - open.width);
+        self.row_width = varint_len(self.len() - open.at - open.width);
         self.finish(open)
     }
 
@@ -310,28 +324,30 @@ impl FrameEncoder {
     #[inline]
     fn finish(&mut self, open: Open) -> Result<(), OutOfMemory> {
         let body = open.at + open.width;
-        let mut length = self.buf.len() - body;
+        let mut length = self.len() - body;
         let width = varint_len(length);
         if width != open.width {
             self.move_body(body, open.at + width)?;
         }
-        for byte in &mut self.buf[open.at..open.at + width - 1] {
+        let field = &mut self.buf.bytes_mut()[open.at..open.at + width];
+        for byte in &mut field[..width - 1] {
             *byte = length as u8 | 0x80;
             length >>= 7;
         }
-        self.buf[open.at + width - 1] = length as u8;
+        field[width - 1] = length as u8;
         Ok(())
     }
 
     /// Moves everything from `from` on to `to`: the length needed another width than guessed.
     #[cold]
     fn move_body(&mut self, from: usize, to: usize) -> Result<(), OutOfMemory> {
-        let end = self.buf.len();
+        let end = self.len();
         if to > from {
+            // Both differ by less than the width of a length.
             self.reserve(to - from)?;
-            self.buf.resize(end + to - from, 0);
+            self.buf.append(&[0; 10][..to - from]);
         }
-        self.buf.copy_within(from..end, to);
+        self.buf.bytes_mut().copy_within(from..end, to);
         self.buf.truncate(end + to - from);
         Ok(())
     }
@@ -339,9 +355,10 @@ impl FrameEncoder {
     #[inline]
     fn open(&mut self, tag: u8, width: usize) -> Result<Open, OutOfMemory> {
         self.reserve(VALUE_OVERHEAD)?;
-        self.buf.push(tag);
-        let at = self.buf.len();
-        self.buf.extend_from_slice(&[0; 10][..width]);
+        let mut head = [0; VALUE_OVERHEAD];
+        head[0] = tag;
+        self.buf.append(&head[..=width]);
+        let at = self.len() - width;
         Ok(Open { at, width })
     }
 
@@ -349,9 +366,9 @@ impl FrameEncoder {
     fn varint(&mut self, tag: u8, value: u64) -> Result<(), OutOfMemory> {
         self.reserve(VALUE_OVERHEAD)?;
         if value < 0x80 {
-            self.buf.extend_from_slice(&[tag, value as u8]);
+            self.buf.append(&[tag, value as u8]);
         } else {
-            self.buf.push(tag);
+            self.buf.append(&[tag]);
             push_varint(&mut self.buf, value);
         }
         Ok(())
@@ -360,31 +377,31 @@ impl FrameEncoder {
     #[inline]
     fn fixed64(&mut self, tag: u8, value: u64) -> Result<(), OutOfMemory> {
         self.reserve(9)?;
-        self.buf.push(tag);
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        let mut field = [tag; 9];
+        field[1..].copy_from_slice(&value.to_le_bytes());
+        self.buf.append(&field);
         Ok(())
     }
 
     #[inline]
     fn bytes_field(&mut self, tag: u8, value: &[u8]) -> Result<(), OutOfMemory> {
         self.reserve(value.len() + VALUE_OVERHEAD)?;
-        self.buf.push(tag);
-        push_varint(&mut self.buf, value.len() as u64);
-        self.buf.extend_from_slice(value);
+        if value.len() < 0x80 {
+            self.buf.append(&[tag, value.len() as u8]);
+        } else {
+            self.buf.append(&[tag]);
+            push_varint(&mut self.buf, value.len() as u64);
+        }
+        self.buf.append(value);
         Ok(())
     }
 
     #[inline]
     fn reserve(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        if self.buf.capacity() - self.buf.len() >= bytes {
+        if self.buf.spare() >= bytes {
             return Ok(());
         }
-        self.grow(bytes)
-    }
-
-    #[cold]
-    fn grow(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        self.buf.try_reserve(bytes).map_err(|_| OutOfMemory)
+        self.buf.grow(bytes)
     }
 }
 
@@ -396,7 +413,7 @@ fn varint_len(value: usize) -> usize {
 }
 
 #[inline]
-fn push_varint(buf: &mut Vec<u8>, mut value: u64) {
+fn push_varint(buf: &mut impl FrameBuffer, mut value: u64) {
     let mut bytes = [0; 10];
     let mut len = 0;
     while value >= 0x80 {
@@ -405,5 +422,5 @@ fn push_varint(buf: &mut Vec<u8>, mut value: u64) {
         len += 1;
     }
     bytes[len] = value as u8;
-    buf.extend_from_slice(&bytes[..=len]);
+    buf.append(&bytes[..=len]);
 }

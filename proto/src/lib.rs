@@ -26,7 +26,7 @@ mod wire;
 pub use decode::{
     Change, DecodeError, Decoder, Event, FrameEvents, Message, RelationEntry, Row, Value,
 };
-pub use encode::{FRAME_TARGET_BYTES, FrameEncoder, Open, OutOfMemory, RowBitmaps};
+pub use encode::{FRAME_TARGET_BYTES, FrameBuffer, FrameEncoder, Open, OutOfMemory, RowBitmaps};
 pub use event_key::{EventKey, EventKeyPrefix};
 pub use hello::{Hello, PROTOCOL_VERSION};
 pub use json::{EventJson, moment_json, write_omitted};

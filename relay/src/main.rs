@@ -19,6 +19,10 @@ use pgevents_relay::{
 };
 use tracing::{error, warn};
 
+/// Publishing allocates on one thread and frees on another, which glibc's malloc does slowly.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let settings = match Settings::read(std::env::args_os().collect::<Vec<_>>()) {
         Ok(settings) => settings,

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::{
     encoding::{is_misread, name_bytes, owned_name, server_text},
+    frame_memory::FrameMemory,
     memory::MemoryContext,
 };
 
@@ -109,6 +110,22 @@ impl Context {
             );
             pg_sys::OutputPluginWrite(self.0, last);
         }
+    }
+
+    /// Sends one frame, without copying it. `last` as for [`Context::write`].
+    pub fn write_frame(self, frame: &mut FrameMemory, last: bool) {
+        // SAFETY: as in `write`; `out` belongs to this context.
+        unsafe {
+            pg_sys::OutputPluginPrepareWrite(self.0, last);
+            frame.put((*self.0).out);
+            pg_sys::OutputPluginWrite(self.0, last);
+        }
+    }
+
+    /// Memory for frames.
+    pub fn frame_memory(self) -> FrameMemory {
+        // SAFETY: the context is live, and all state of a session is dropped with it.
+        unsafe { FrameMemory::within((*self.0).context) }
     }
 
     /// Lets the walsender answer its client and check its timeouts while nothing is written.

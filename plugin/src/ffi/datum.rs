@@ -25,6 +25,21 @@ pub enum Varlena<'a> {
 #[inline]
 pub unsafe fn varlena<'a>(datum: Datum) -> Varlena<'a> {
     let start = datum.cast_mut_ptr::<u8>().cast_const();
+    // SAFETY: by contract.
+    match unsafe { in_place(start) } {
+        Some(varlena) => varlena,
+        // SAFETY: it is external, so its tag follows the first byte.
+        None => unsafe { external(datum, *start.add(1)) },
+    }
+}
+
+/// Reads a varlena that holds its own value; `None` for one that is external.
+///
+/// # Safety
+///
+/// As for [`varlena`], with the varlena at `start`.
+#[inline]
+unsafe fn in_place<'a>(start: *const u8) -> Option<Varlena<'a>> {
     // SAFETY: a varlena has at least one byte of header, four where the lowest bit is unset, and as
     // many bytes as the header says.
     unsafe {
@@ -32,21 +47,22 @@ pub unsafe fn varlena<'a>(datum: Datum) -> Varlena<'a> {
         if first & 1 == 0 {
             let header = start.cast::<u32>().read_unaligned();
             let size = (header >> 2) as usize;
-            if header & 2 == 0 {
+            Some(if header & 2 == 0 {
                 Varlena::Plain(slice::from_raw_parts(start.add(4), size - 4))
             } else {
                 let info = start.add(4).cast::<u32>().read_unaligned();
                 Varlena::Packed {
                     raw_size: (info & 0x3FFF_FFFF) as usize,
                 }
-            }
+            })
         } else if first != 1 {
-            Varlena::Plain(slice::from_raw_parts(
+            let size = (first >> 1) as usize;
+            Some(Varlena::Plain(slice::from_raw_parts(
                 start.add(1),
-                (first >> 1) as usize - 1,
-            ))
+                size - 1,
+            )))
         } else {
-            external(datum, *start.add(1))
+            None
         }
     }
 }
@@ -56,10 +72,23 @@ pub unsafe fn varlena<'a>(datum: Datum) -> Varlena<'a> {
 /// `datum` is an external varlena whose tag is `tag`.
 #[cold]
 unsafe fn external<'a>(datum: Datum, tag: u8) -> Varlena<'a> {
-    if u32::from(tag) == pg_sys::vartag_external::VARTAG_ONDISK {
-        return Varlena::OnDisk;
+    match u32::from(tag) {
+        pg_sys::vartag_external::VARTAG_ONDISK => return Varlena::OnDisk,
+        // The reorder buffer puts reassembled TOAST values behind indirect pointers: they can be
+        // read where they stand, and large ones are the last that should be copied for it.
+        pg_sys::vartag_external::VARTAG_INDIRECT => {
+            // SAFETY: the address of a varlena that lives as long as the tuple follows the two
+            // bytes of header and tag (`varatt_indirect`).
+            let target = unsafe {
+                let address = datum.cast_mut_ptr::<u8>().add(2);
+                in_place(address.cast::<*const u8>().read_unaligned())
+            };
+            if let Some(varlena) = target {
+                return varlena;
+            }
+        }
+        _ => {}
     }
-    // The reorder buffer puts reassembled TOAST values behind indirect pointers.
     // SAFETY: the value is in memory, so its size may be read; it counts a four-byte header.
     let size = unsafe { pg_sys::toast_raw_datum_size(datum) };
     Varlena::Packed {

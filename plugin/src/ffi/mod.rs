@@ -7,6 +7,7 @@
 mod context;
 mod datum;
 mod encoding;
+mod frame_memory;
 mod invalidation;
 mod memory;
 mod output;
@@ -18,6 +19,7 @@ mod txn;
 pub use context::{Context, GivenOption, PLUGIN_REPORTS_PROGRESS};
 pub use datum::{Varlena, c_string, fixed, payload, same_payload, varlena};
 pub use encoding::{Encoding, bytes, client_encoding, clip, server_text, to_utf8};
+pub use frame_memory::FrameMemory;
 pub use invalidation::Invalidations;
 pub use memory::MemoryContext;
 pub use output::{OutputFunction, TypeOutput, composite_attributes, has_json_cast, unless_error};
