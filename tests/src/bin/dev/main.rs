@@ -28,7 +28,7 @@ use crate::progress::Progress;
 
 /// Build, try and check pgevents.
 ///
-/// Needs Rust, git and a C compiler. What else a command needs, it installs from Debian's packages
+/// Needs Rust, git, a C compiler and make. What else a command needs, it installs from Debian's packages
 /// first and says so (as root, or with sudo). Servers that it starts are private: own data folder,
 /// free ports, loopback only, gone afterwards.
 #[derive(Debug, Parser)]
