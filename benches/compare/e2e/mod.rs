@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use pgevents_proto::Lsn;
 use pgevents_tests::lab::{Postgres, RabbitMq};
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
@@ -45,6 +46,10 @@ const DATABASE: &str = "e2e";
 const CEILING: &str = "ceiling";
 const CEILING_READ: &str = "ceiling, read";
 
+/// The relay with rows that were written before it starts, as after a pause: as for the ceiling, nobody
+/// else works on the machine.
+const BACKLOG: &str = "pgevents, backlog";
+
 /// At the start of a run every cache is cold; latencies are counted from here on.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -57,11 +62,13 @@ enum Source {
     Ceiling,
     CeilingRead,
     Relay(Contender),
+    Backlog,
 }
 
 impl Source {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Ceiling,
+        Self::Backlog,
         Self::Relay(Contender::Pgevents),
         Self::Relay(Contender::Wal2json),
         Self::CeilingRead,
@@ -81,6 +88,16 @@ struct Rate {
     cost: Cost,
     lost: u64,
     duplicated: u64,
+}
+
+/// A relay that has rows to bring to the broker.
+struct Relayed {
+    relay: Relay,
+    /// When the time began to run.
+    begun: Instant,
+    /// The position after the rows.
+    end: Lsn,
+    broker_cpu_before: Duration,
 }
 
 /// A measured latency, in microseconds.
@@ -140,6 +157,7 @@ pub async fn run(plan: Plan, out: &Path) -> anyhow::Result<()> {
                     Source::Ceiling => stage.ceiling(queue, round, plan.events).await,
                     Source::CeilingRead => stage.ceiling_read(queue, round, plan.events).await,
                     Source::Relay(relay) => stage.rate(relay, queue, round, plan.events).await,
+                    Source::Backlog => stage.backlog(queue, round, plan.events).await,
                 };
                 let rate = rate.with_context(|| format!("measure a rate, {queue} queue"))?;
                 println!("{}", report::rate_line(&rate));
@@ -263,21 +281,70 @@ impl Stage {
     ) -> anyhow::Result<Rate> {
         let name = format!("{}_{queue}_{round}", contender.name());
         let relay = self.prepare(contender, queue, &name).await?;
-        let broker_pid = self.rabbitmq.process().pid();
-        let before = process_clock::cpu_time_of_threads(broker_pid)?;
+        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
         let begun = Instant::now();
         let end = load::burst(&self.client, events).await?;
+        let relayed = Relayed {
+            relay,
+            begun,
+            end,
+            broker_cpu_before: before,
+        };
+        let rate = self.relayed(relayed, queue, &name, events).await?;
+        Ok(Rate {
+            contender: contender.name(),
+            round,
+            ..rate
+        })
+    }
+
+    /// How fast a backlog gets through: from the start of the stream to the last acknowledgement.
+    async fn backlog(&self, queue: &'static str, round: u32, events: u64) -> anyhow::Result<Rate> {
+        let name = format!("backlog_{queue}_{round}");
+        self.make_route(Contender::Pgevents, queue, &name).await?;
+        let end = load::burst(&self.client, events).await?;
+        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
+        let relay = self.start(Contender::Pgevents, &name).await?;
+        let relayed = Relayed {
+            begun: relay.streams_since(),
+            relay,
+            end,
+            broker_cpu_before: before,
+        };
+        let rate = self.relayed(relayed, queue, &name, events).await?;
+        Ok(Rate {
+            contender: BACKLOG,
+            round,
+            ..rate
+        })
+    }
+
+    /// Waits until everything has been acknowledged, and looks what has arrived.
+    async fn relayed(
+        &self,
+        relayed: Relayed,
+        queue: &'static str,
+        name: &str,
+        events: u64,
+    ) -> anyhow::Result<Rate> {
+        let Relayed {
+            relay,
+            begun,
+            end,
+            broker_cpu_before: before,
+        } = relayed;
         relay.confirmed(&self.client, end).await?;
         let took = begun.elapsed();
+        let broker_pid = self.rabbitmq.process().pid();
         let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
         let cost = relay.cost()?;
         relay.end(&self.client).await?;
-        let consumer = Consumer::start(&self.broker, &name)?;
-        let arrivals = self.account(consumer, &name, events).await?;
+        let consumer = Consumer::start(&self.broker, name)?;
+        let arrivals = self.account(consumer, name, events).await?;
         Ok(Rate {
             queue,
-            contender: contender.name(),
-            round,
+            contender: "",
+            round: 0,
             events,
             took,
             broker_cpu,
@@ -343,8 +410,18 @@ impl Stage {
 
     /// An empty table, an exchange with its queue, a slot, and the relay between them.
     async fn prepare(&self, who: Contender, queue: &str, name: &str) -> anyhow::Result<Relay> {
+        self.make_route(who, queue, name).await?;
+        self.start(who, name).await
+    }
+
+    /// All of it but the relay.
+    async fn make_route(&self, who: Contender, queue: &str, name: &str) -> anyhow::Result<()> {
         self.client.batch_execute("TRUNCATE orders").await?;
         amqp::declare(&self.broker, name, queue)?;
+        who.make_slot(name, &self.client).await
+    }
+
+    async fn start(&self, who: Contender, name: &str) -> anyhow::Result<Relay> {
         Relay::start(
             who,
             name,

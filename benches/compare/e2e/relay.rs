@@ -40,6 +40,16 @@ impl Contender {
         }
     }
 
+    /// Makes the slot `name` with the plugin.
+    pub async fn make_slot(self, name: &str, client: &Client) -> anyhow::Result<()> {
+        let create = "SELECT pg_create_logical_replication_slot($1, $2)";
+        client
+            .execute(create, &[&name, &self.name()])
+            .await
+            .context("make the slot")?;
+        Ok(())
+    }
+
     fn command(self) -> anyhow::Result<Command> {
         Ok(match self {
             Self::Pgevents => {
@@ -60,6 +70,7 @@ impl Contender {
 #[derive(Debug)]
 pub struct Relay {
     process: Process,
+    streams_since: Instant,
     walsender: i32,
     slot: String,
     before: [Duration; 2],
@@ -81,8 +92,8 @@ pub struct Cost {
 }
 
 impl Relay {
-    /// Makes the slot `name`, starts the relay for it and the exchange of the same name, and waits
-    /// until it streams.
+    /// Starts the relay for the slot `name` and the exchange of the same name, and waits until it
+    /// streams.
     pub async fn start(
         contender: Contender,
         name: &str,
@@ -91,11 +102,6 @@ impl Relay {
         rabbitmq: &RabbitMq,
         client: &Client,
     ) -> anyhow::Result<Self> {
-        let create = "SELECT pg_create_logical_replication_slot($1, $2)";
-        client
-            .execute(create, &[&name, &contender.name()])
-            .await
-            .context("make the slot")?;
         let mut command = contender.command()?;
         command
             .env_clear()
@@ -113,6 +119,7 @@ impl Relay {
         process.line(process.stderr(), 0, "stream", streams).await?;
         let mut relay = Self {
             process,
+            streams_since: Instant::now(),
             walsender: 0,
             slot: name.to_owned(),
             before: [Duration::ZERO; 2],
@@ -120,6 +127,11 @@ impl Relay {
         relay.walsender = relay.active_pid(client).await?;
         relay.before = relay.cpu()?;
         Ok(relay)
+    }
+
+    /// When it said that it streams.
+    pub fn streams_since(&self) -> std::time::Instant {
+        self.streams_since.into_std()
     }
 
     /// Waits until everything before `end` has been acknowledged to PostgreSQL, which is after the

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{CEILING, CEILING_READ, Latency, Plan, QUEUES, Rate, middle_rate};
+use super::{BACKLOG, CEILING, CEILING_READ, Latency, Plan, QUEUES, Rate, middle_rate};
 use crate::plot::{self, Bar, Group};
 use crate::run_folder::{RunFolder, table};
 use crate::statistics::median;
 
 /// Of rates, in the order of the tables.
-const SOURCES: [&str; 4] = [CEILING, "pgevents", "wal2json", CEILING_READ];
+const SOURCES: [&str; 5] = [CEILING, BACKLOG, "pgevents", "wal2json", CEILING_READ];
 
 const MIB: f64 = 1_048_576.0;
 
