@@ -304,6 +304,17 @@ impl Lab {
         text.parse().expect("PostgreSQL prints positions")
     }
 
+    /// Waits until the slot stands behind everything that has been written so far.
+    pub async fn everything_is_acknowledged(&self) {
+        let name = &self.name;
+        self.sql(&format!(
+            "DO $$ DECLARE written pg_lsn := pg_current_wal_lsn(); BEGIN
+               WHILE (SELECT confirmed_flush_lsn < written FROM pg_replication_slots
+                      WHERE slot_name = '{name}') LOOP END LOOP; END $$"
+        ))
+        .await;
+    }
+
     /// Waits until no session uses this lab's slot: the server notices the end of a reader later
     /// than the reader.
     pub async fn slot_is_free(&self) {
