@@ -127,7 +127,10 @@ mod tests {
             assert_eq!((bytes.len(), bytes[0]), (500, 0), "{lane}");
             let steps: Vec<u64> = bytes.windows(2).map(|pair| pair[1] - pair[0]).collect();
             assert!(steps.iter().all(|step| *step > 0), "{lane}: {bytes:?}");
-            let logins = bytes.iter().take_while(|byte| **byte < lane.dense()).count();
+            let logins = bytes
+                .iter()
+                .take_while(|byte| **byte < lane.dense())
+                .count();
             assert!(steps[..logins - 1].iter().all(|step| *step <= 11), "{lane}");
             assert!(bytes[499] < lane.span(), "{lane}");
         }

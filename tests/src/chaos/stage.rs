@@ -106,7 +106,13 @@ impl Stage {
         broker::declare(&rabbitmq).await?;
         rabbitmq.write_queue_table()?;
         witness.attach().await?;
-        let relay = relay::start(&plan.relay, &postgres, &to_postgres, &rabbitmq, &to_rabbitmq)?;
+        let relay = relay::start(
+            &plan.relay,
+            &postgres,
+            &to_postgres,
+            &rabbitmq,
+            &to_rabbitmq,
+        )?;
         let mut chronicle = Chronicle::default();
         chronicle.add_relay(&relay);
         chronicle.add_postgres(&postgres);

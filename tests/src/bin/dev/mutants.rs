@@ -68,10 +68,46 @@ const LOSSY_PLUGIN: &str = "mutant-lose-copied-row";
 const FAULTS: [Fault; 40] = {
     use Fault::{BrokerKill, Cut, QueueFull, RelayKill, Reset, Stall, Unbind, WalsenderTerminate};
     [
-        Reset, Unbind, QueueFull, RelayKill, Cut, Reset, Stall, RelayKill, Cut, Reset, //
-        Cut, RelayKill, Reset, Stall, RelayKill, BrokerKill, Reset, Cut, RelayKill, Reset, //
-        WalsenderTerminate, Cut, Reset, RelayKill, Stall, RelayKill, Reset, Cut, Reset, BrokerKill, //
-        Reset, RelayKill, Cut, Reset, Stall, RelayKill, Cut, Reset, RelayKill, Reset,
+        Reset,
+        Unbind,
+        QueueFull,
+        RelayKill,
+        Cut,
+        Reset,
+        Stall,
+        RelayKill,
+        Cut,
+        Reset, //
+        Cut,
+        RelayKill,
+        Reset,
+        Stall,
+        RelayKill,
+        BrokerKill,
+        Reset,
+        Cut,
+        RelayKill,
+        Reset, //
+        WalsenderTerminate,
+        Cut,
+        Reset,
+        RelayKill,
+        Stall,
+        RelayKill,
+        Reset,
+        Cut,
+        Reset,
+        BrokerKill, //
+        Reset,
+        RelayKill,
+        Cut,
+        Reset,
+        Stall,
+        RelayKill,
+        Cut,
+        Reset,
+        RelayKill,
+        Reset,
     ]
 };
 
@@ -224,11 +260,7 @@ impl Workshop<'_> {
     }
 
     /// The promise that the campaign sees broken, and in which round; `None` if it comes to its end.
-    fn campaign(
-        &self,
-        relay: &Path,
-        settings: String,
-    ) -> anyhow::Result<Option<(String, String)>> {
+    fn campaign(&self, relay: &Path, settings: String) -> anyhow::Result<Option<(String, String)>> {
         let plan = Plan {
             seed: SEED,
             rounds: None,
@@ -246,7 +278,9 @@ impl Workshop<'_> {
             Ok(_) => Ok(None),
             Err(ChaosError::Violation(violation)) => {
                 let place = match FAULTS.get(done) {
-                    Some(fault) => format!("{}, fault {} of {}", fault.name(), done + 1, FAULTS.len()),
+                    Some(fault) => {
+                        format!("{}, fault {} of {}", fault.name(), done + 1, FAULTS.len())
+                    }
                     None => "the end".to_owned(),
                 };
                 Ok(Some((violation.to_string(), place)))

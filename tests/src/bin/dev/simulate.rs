@@ -45,7 +45,10 @@ pub fn look(
     // Not in release: what is built so is what ships.
     let package = ["--package", "pgevents-simulation", "--bin", "simulate"];
     let features = mutant.map(|mutant| format!("--features={mutant}"));
-    progress.step(&format!("simulation, {name}"), command.args(package).args(&features))?;
+    progress.step(
+        &format!("simulation, {name}"),
+        command.args(package).args(&features),
+    )?;
     let mut command = cargo("run");
     command.arg("--quiet").args(package).args(&features);
     command.args(["--", "--seeds", SEEDS]);

@@ -7,7 +7,11 @@ use super::{Blow, milliseconds};
 use crate::chaos::error::ChaosError;
 use crate::chaos::lane::{CutPoint, Lane, Side};
 use crate::chaos::stage::Stage;
+use crate::chaos::violation::Violation;
 use crate::lab::{Direction, Fault, Proxy};
+
+/// How long a peer that has fallen silent may go unnoticed.
+const NOTICE: Duration = Duration::from_secs(25);
 
 /// How long the load may take to bring a connection to the byte where it is cut.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,7 +66,12 @@ impl Stage {
 
     pub(super) async fn blackhole(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
         let hold = milliseconds(rng, 500, 3_000);
-        self.hold(rng, Fault::Blackhole, hold).await
+        let blow = self.hold(rng, Fault::Blackhole, hold).await?;
+        self.relay_says(blow.said, "reconnect").await?;
+        match blow.began.elapsed() {
+            noticed if noticed > NOTICE => Err(Violation::Unnoticed(noticed).into()),
+            _ => Ok(blow),
+        }
     }
 
     /// Lets a seeded number of bytes pass in one direction. In half of the cases they are counted
@@ -110,7 +119,13 @@ impl Stage {
             true => blow.began,
             false => Instant::now(),
         };
-        (Blow { began, ..self.blow() }, struck)
+        (
+            Blow {
+                began,
+                ..self.blow()
+            },
+            struck,
+        )
     }
 
     async fn hold(
