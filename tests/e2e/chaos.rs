@@ -7,7 +7,7 @@ use pgevents_tests::chaos::{Fault, Schedule};
 use pgevents_tests::dist;
 
 /// Every part dies once, and every kind of break happens once; what takes long is left out.
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::RelayKill,
     Fault::WalsenderTerminate,
     Fault::Cut,
@@ -23,6 +23,7 @@ const FAULTS: [Fault; 17] = [
     Fault::Stall,
     Fault::Unbind,
     Fault::SlotDrop,
+    Fault::QueueFull,
     Fault::Unbind,
     Fault::RelayKill,
 ];

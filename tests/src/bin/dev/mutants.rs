@@ -38,7 +38,7 @@ const MUTANTS: [Mutant; 14] = [
     Mutant::of_core("mutant-ack-keepalive-in-flight", Servers::Campaign),
     Mutant::of_core("mutant-ignore-nack", Servers::Campaign),
     Mutant::of_core("mutant-ignore-return", Servers::Campaign),
-    Mutant::of_core("mutant-ack-maximum", Servers::Hidden(IN_TURN)),
+    Mutant::of_core("mutant-ack-maximum", Servers::Hidden(LAST_ONES)),
     Mutant::of_core("mutant-dedupe-by-row-lsn", Servers::Campaign),
     Mutant::of_core("mutant-forget-last-row", Servers::Campaign),
     Mutant::of_core("mutant-resume-past", Servers::Test(RIGHT_BEHIND)),
@@ -57,7 +57,8 @@ const MUTANTS: [Mutant; 14] = [
     },
 ];
 
-const IN_TURN: &str = "one quorum queue confirms in turn";
+const LAST_ONES: &str = "what a broken connection loses are its last messages, none in the middle";
+const IN_TURN: &str = "a quorum queue confirms in turn, so none waits while later ones do not";
 const RIGHT_BEHIND: &str = "commits_right_behind_the_acknowledged_position";
 const DAMAGED: &str = "a_damaged_frame_ends_the_relay";
 
