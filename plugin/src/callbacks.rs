@@ -88,12 +88,12 @@ unsafe extern "C-unwind" fn change_cb(
     fault::reach("change");
     // SAFETY: handed over by PostgreSQL for this call; the relation is open.
     unsafe {
+        let change = RowChange::new(change);
+        if fault::loses(change) {
+            return;
+        }
         if let Some(session) = session(ctx) {
-            session.change(
-                Context::new(ctx),
-                Table::new(relation),
-                RowChange::new(change),
-            );
+            session.change(Context::new(ctx), Table::new(relation), change);
         }
     }
 }

@@ -56,7 +56,10 @@ impl Output {
     pub fn send(&mut self, context: Context, frame: &mut Frame, last: bool) {
         fault::reach("send");
         match self {
-            Self::Binary => context.write_frame(frame.buffer_mut(), last),
+            Self::Binary => match fault::damaged(frame.bytes()) {
+                Some(damaged) => context.write(damaged, last),
+                None => context.write_frame(frame.buffer_mut(), last),
+            },
             Self::Json(json) => {
                 if let Err(error) = json.send(context, frame.bytes()) {
                     raise(&error);

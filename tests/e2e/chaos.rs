@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use pgevents_tests::chaos::Fault;
 use pgevents_tests::chaos::campaign::{self, Plan};
+use pgevents_tests::chaos::{Fault, Schedule};
 use pgevents_tests::dist;
 
 /// Every part dies once, and every kind of break happens once; what takes long is left out.
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::RelayKill,
     Fault::WalsenderTerminate,
     Fault::Cut,
@@ -23,6 +23,7 @@ const FAULTS: [Fault; 17] = [
     Fault::Stall,
     Fault::Unbind,
     Fault::SlotDrop,
+    Fault::QueueFull,
     Fault::Unbind,
     Fault::RelayKill,
 ];
@@ -34,11 +35,12 @@ async fn faults_one_after_another_lose_nothing_and_show_no_gap() {
         seed,
         rounds: None,
         time: None,
-        faults: FAULTS.to_vec(),
-        in_turn: true,
+        schedule: Schedule::InTurn(FAULTS.to_vec()),
         rate: 5_000,
         pause: Duration::from_millis(200),
         logs: dist::target().join("chaos/short"),
+        relay: dist::relay(),
+        settings: String::new(),
     };
     let played = campaign::run(&plan, |round| println!("{round}")).await;
     let report = played.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));

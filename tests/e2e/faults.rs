@@ -6,6 +6,8 @@ use pgevents_tests::dist;
 use pgevents_tests::lab::{Lab, Process, RELAY_ROLE};
 use rustix::process::Signal;
 
+use crate::sequence::{Sequence, number_of};
+
 /// Where the plugin can come to grief on purpose.
 const PLACES: [&str; 10] = [
     "startup",
@@ -150,5 +152,41 @@ async fn a_relay_outlives_faults_of_the_plugin_and_loses_nothing() {
         })
         .await;
     assert_eq!(identity(&lab).await, server);
+    lab.finish().await;
+}
+
+/// What the relay says of a frame that it cannot read is its last word, and the slot stays before it.
+#[tokio::test]
+async fn a_damaged_frame_ends_the_relay_and_nothing_in_or_behind_it_is_lost() {
+    const ROWS: u64 = 20_000;
+    let mut lab = lab_with_faults().await;
+    lab.allow("decode the frame after");
+    lab.create_slot().await;
+    let mut queue = lab.queue().await;
+    lab.sql("CREATE TABLE orders (id bigint PRIMARY KEY)").await;
+    lab.sql("ALTER TABLE orders REPLICA IDENTITY FULL").await;
+    lab.sql(&format!(
+        "DO $$ BEGIN FOR i IN 0..3 LOOP
+           INSERT INTO orders SELECT generate_series(i * {ROWS} / 4 + 1, (i + 1) * {ROWS} / 4);
+           COMMIT;
+         END LOOP; END $$"
+    ))
+    .await;
+    let fault = "frame:3:damage";
+    lab.sql(&format!(
+        "ALTER ROLE {RELAY_ROLE} SET pgevents.fault = '{fault}'"
+    ))
+    .await;
+    assert_eq!(lab.producer().start().exit_code().await, 23);
+    lab.sql(&format!("ALTER ROLE {RELAY_ROLE} RESET ALL")).await;
+    lab.slot_is_free().await;
+    lab.producer().start();
+    let mut sequence = Sequence::default();
+    queue
+        .until(|event| {
+            sequence.take(&event);
+            number_of(&event) == ROWS
+        })
+        .await;
     lab.finish().await;
 }

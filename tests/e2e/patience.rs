@@ -197,17 +197,6 @@ async fn silent_server(lab: &Lab) -> Duration {
     took
 }
 
-/// Waits until the slot stands behind everything that has been written so far.
-async fn everything_is_acknowledged(lab: &Lab) {
-    lab.sql(&format!(
-        "DO $$ DECLARE written pg_lsn := pg_current_wal_lsn(); BEGIN
-           WHILE (SELECT confirmed_flush_lsn < written FROM pg_replication_slots
-                  WHERE slot_name = '{}') LOOP END LOOP; END $$",
-        lab.name()
-    ))
-    .await;
-}
-
 /// The time from the last byte of the broker to the notice of its silence.
 async fn silent_broker(lab: &Lab) -> Duration {
     let mut queue = lab.queue().await;
@@ -224,7 +213,7 @@ async fn silent_broker(lab: &Lab) -> Duration {
     insert(lab, 1, 1).await;
     assert_eq!(number_of(&queue.next().await), 1);
     // Its confirm has come through too, or it would be sent again.
-    everything_is_acknowledged(lab).await;
+    lab.everything_is_acknowledged().await;
     proxy.set(Fault::Blackhole);
     let silent = Instant::now();
     insert(lab, 2, 2).await;

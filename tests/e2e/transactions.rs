@@ -1,6 +1,9 @@
 //! Transactions that end in other ways than by one COMMIT.
 
+use pgevents_tests::lab::Lab;
+
 use crate::contract::{check, check_each};
+use crate::sequence::number_of;
 
 const USERS: &str = "CREATE TABLE users (id int PRIMARY KEY, name text);
     ALTER TABLE users REPLICA IDENTITY FULL";
@@ -63,4 +66,37 @@ async fn savepoints_within_savepoints_are_undone_with_them() {
         &expected.each_ref().map(String::as_str),
     )
     .await;
+}
+
+/// A transaction whose commit record begins exactly where the acknowledged position is: a session
+/// that starts one byte behind it would never see it.
+#[tokio::test]
+async fn a_transaction_that_commits_right_behind_the_acknowledged_position_arrives() {
+    let mut lab = Lab::with_own_postgres("autovacuum = off").await;
+    lab.allow("terminating connection due to administrator command");
+    lab.create_slot().await;
+    let mut queue = lab.queue().await;
+    lab.sql("CREATE TABLE orders (id bigint PRIMARY KEY)").await;
+    lab.sql("ALTER TABLE orders REPLICA IDENTITY FULL").await;
+    let relay = lab.producer().start();
+    let other = lab.postgres().connect(lab.name()).await.expect("connect");
+    let begun = other.batch_execute("BEGIN; INSERT INTO orders VALUES (2)");
+    begun.await.expect("open a transaction");
+    lab.sql("INSERT INTO orders VALUES (1)").await;
+    assert_eq!(number_of(&queue.next().await), 1);
+    lab.everything_is_acknowledged().await;
+    let from = relay.process().stderr().len();
+    lab.sql(&format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{}'",
+        lab.name()
+    ))
+    .await;
+    relay.logs_after(from, "streaming").await;
+    let committed = other.batch_execute("COMMIT");
+    committed.await.expect("commit the transaction");
+    lab.sql("INSERT INTO orders VALUES (3)").await;
+    for id in [2, 3] {
+        assert_eq!(number_of(&queue.next().await), id);
+    }
+    lab.finish().await;
 }

@@ -113,6 +113,12 @@ pub fn faulty_plugin(major: u32) -> PathBuf {
     folder.join("pgevents.so")
 }
 
+/// The plugin that loses the last row of a COPY, which only `cargo dev mutants` uses.
+pub fn lossy_plugin(major: u32) -> PathBuf {
+    let folder = target().join("mutants").join(format!("pg{major}"));
+    folder.join("pgevents.so")
+}
+
 /// The relay, or the one that `PGEVENTS_TEST_RELAY` names.
 pub fn relay() -> PathBuf {
     let named = env::var_os("PGEVENTS_TEST_RELAY");

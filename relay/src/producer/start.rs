@@ -16,6 +16,10 @@ use crate::{
 /// How often a relay in waiting looks whether the slot is free; the server does not tell.
 pub(super) const SLOT_POLL: Duration = Duration::from_millis(500);
 
+/// How soon it looks again at first, and twice as late each time: the server may be about to notice
+/// that the last reader has died.
+const FIRST_SLOT_POLL: Duration = Duration::from_millis(20);
+
 /// Longest time that a server may take to answer; a peer that says nothing is as good as dead.
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -53,6 +57,7 @@ impl Relay<'_> {
     pub(super) async fn free_slot(&self, sql: &Sql<'_>) -> Result<Free, PostgresError> {
         let name = &self.config.slot;
         let (mut others, mut waiting) = (None, false);
+        let mut poll = FIRST_SLOT_POLL;
         // Standing by is work too.
         let _working = health::working();
         loop {
@@ -69,7 +74,8 @@ impl Relay<'_> {
                 warn!(slot = name, pid, "slot is in use: waiting until it is free");
                 waiting = true;
             }
-            sleep(SLOT_POLL).await;
+            sleep(poll).await;
+            poll = (poll * 2).min(SLOT_POLL);
         }
     }
 

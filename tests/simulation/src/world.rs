@@ -1,17 +1,19 @@
+mod fault;
+mod session;
+
 use std::{fmt, time::Duration};
 
-use pgevents_proto::{Decoder, Event, Lsn};
-use pgevents_relay::delivery::{Failure, Feed, Next, Unroutable, resume_after};
+use pgevents_relay::delivery::Next;
 
 use crate::{
-    broker::{Broker, Message, Reply, Routed},
+    broker::{Broker, Message, Routed},
     dice::Dice,
     history::{History, Tally},
     oracle::Oracle,
     plan::Plan,
     relay::Relay,
     wal::Wal,
-    walsender::{Sent, Walsender},
+    walsender::Walsender,
 };
 
 /// A promise was broken: the seed that does it again, what was seen, and what led to it.
@@ -95,38 +97,6 @@ const ACTS: [(u32, Act); 12] = [
     (6, Act::Report),
     (1, Act::Tick),
     (8, Act::Fault),
-];
-
-/// What may go wrong.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    CutServer,
-    CutBroker,
-    KillRelay,
-    KillServer,
-    KillBroker,
-    Binding,
-    ParkingBinding,
-    FullQueue,
-    Alarm,
-    Damage,
-    Stall,
-    Stop,
-}
-
-const FAULTS: [(u32, Fault); 12] = [
-    (4, Fault::CutServer),
-    (4, Fault::CutBroker),
-    (3, Fault::KillRelay),
-    (2, Fault::KillServer),
-    (2, Fault::KillBroker),
-    (2, Fault::Binding),
-    (1, Fault::ParkingBinding),
-    (2, Fault::FullQueue),
-    (2, Fault::Alarm),
-    (1, Fault::Damage),
-    (1, Fault::Stall),
-    (2, Fault::Stop),
 ];
 
 impl World {
@@ -310,306 +280,9 @@ impl World {
     }
 }
 
-/// The relay's tasks, with nothing of their own but the order of calls.
-impl World {
-    /// As `producer::session` does it.
-    fn connect(&mut self) -> Step {
-        let known = self.relay.is_some();
-        let relay = self
-            .relay
-            .get_or_insert_with(|| Relay::start(self.plan.policy));
-        let slot = Lsn(self.server.confirmed);
-        let same_wal = known && relay.acknowledged.is_some();
-        let before = relay.acknowledged;
-        relay.acknowledged = relay.acknowledged.max(Some(slot));
-        let from = resume_after(relay.acknowledged, slot, same_wal);
-        self.history
-            .note(|| format!("relay: connects, slot {slot:?}, from {from:?}"));
-        if before.is_some_and(|before| from < before) {
-            let finding = format!("starts at {from:?}, before what it has acknowledged");
-            return Err(Interrupt::Finding(finding));
-        }
-        self.oracle
-            .acknowledges(from.0, &self.wal, &self.broker)
-            .map_err(Interrupt::Finding)?;
-        self.server.start(&self.wal, from.0);
-        relay.start_session(self.now);
-        self.history.tally.sessions += 1;
-        Ok(())
-    }
-
-    fn read(&mut self) -> Step {
-        let Some(relay) = self.relay.as_mut() else {
-            return Ok(());
-        };
-        if relay.feed.delivery.next() != Next::Read {
-            return Ok(());
-        }
-        let Some(message) = self.server.outbound.pop_front() else {
-            return Ok(());
-        };
-        relay.feed.delivery.heard();
-        match message {
-            Sent::Keepalive(wal_end) => {
-                relay.feed.delivery.keepalive(Lsn(wal_end));
-                self.history.note(|| format!("relay: keepalive {wal_end}"));
-                Ok(())
-            }
-            Sent::Frame { lsn, bytes } => {
-                relay.feed.delivery.received(Lsn(lsn), bytes.len() as u64);
-                let mut decoder = relay.decoder.take().unwrap_or_default();
-                let taken = self.frame(&bytes, &mut decoder);
-                if let Some(relay) = &mut self.relay {
-                    relay.decoder = Some(decoder);
-                }
-                taken
-            }
-        }
-    }
-
-    /// Takes the events of a frame; time goes on while the window is full.
-    fn frame(&mut self, bytes: &[u8], decoder: &mut Decoder) -> Step {
-        let mut events = decoder.frame(bytes);
-        loop {
-            let Some(relay) = &mut self.relay else {
-                return Ok(());
-            };
-            let event = match Feed::next(&mut events) {
-                Ok(Some(event)) => event,
-                Ok(None) => return Ok(()),
-                Err(_) => return Err(Interrupt::Process("a frame cannot be decoded")),
-            };
-            self.history
-                .note(|| format!("relay: reads {}", Brief(&event)));
-            if let Event::Commit(commit) = &event {
-                relay.committed = commit.end_lsn;
-            }
-            if relay.feed.event(event, &mut self.broker).is_err() {
-                // The operator reads the message and raises the limit.
-                self.plan.policy.max_message_bytes = u64::MAX;
-                return Err(Interrupt::Process("an event is too large"));
-            }
-            while self
-                .relay
-                .as_ref()
-                .is_some_and(|relay| !relay.feed.delivery.has_room())
-            {
-                self.act(false)?;
-            }
-        }
-    }
-
-    /// Hears some of what the broker has said: of each batch first what was refused, as the
-    /// publisher does.
-    fn hear(&mut self) -> Step {
-        let Some(relay) = self
-            .relay
-            .as_mut()
-            .filter(|_| !self.broker.replies.is_empty())
-        else {
-            return Ok(());
-        };
-        let count = 1 + self.dice.index(self.broker.replies.len());
-        let mut batch: Vec<Reply> = self.broker.replies.drain(..count).collect();
-        batch.sort_by_key(|reply| matches!(reply, Reply::Confirmed(_)));
-        self.history.note(|| format!("relay: hears {batch:?}"));
-        let delivery = &mut relay.feed.delivery;
-        for reply in batch {
-            match reply {
-                Reply::Confirmed(confirmed) => delivery.confirmed(confirmed),
-                Reply::Returned(confirmed, message) => {
-                    match delivery.returned(confirmed, message.parked) {
-                        Unroutable::Block => return Err(Interrupt::Session("unroutable")),
-                        Unroutable::Stop => return Err(Interrupt::Process("unroutable")),
-                        Unroutable::Drop => {
-                            let dropped = self.oracle.drops(&message, &self.wal, &self.plan);
-                            dropped.map_err(Interrupt::Finding)?;
-                        }
-                        Unroutable::Park => self.broker.wire.push_back(Message {
-                            parked: true,
-                            ..*message
-                        }),
-                    }
-                }
-                Reply::Nacked(confirmed) => delivery.nacked(confirmed).map_err(why)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The status task: it reports at any time, whatever the relay waits for.
-    fn report(&mut self) {
-        if let Some(relay) = self.relay.as_ref().filter(|relay| relay.streams) {
-            let position = relay.feed.delivery.acknowledge().0;
-            self.server.inbound.push_back(position);
-        }
-    }
-
-    fn tick(&mut self) -> Step {
-        self.now += Duration::from_millis(self.dice.number(1_000..3_000));
-        let Some(relay) = self.relay.as_mut().filter(|relay| relay.streams) else {
-            return Ok(());
-        };
-        relay.feed.delivery.blocked(self.broker.alarm);
-        match relay.feed.delivery.tick(self.now) {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.server.keepalive();
-                Ok(())
-            }
-            Err(Failure::NoConfirm(_)) if self.broker.alarm => Err(Interrupt::Finding(
-                "gives up a broker that has said that it is blocked".to_owned(),
-            )),
-            Err(failure) => Err(why(failure)),
-        }
-    }
-
-    /// A stop is complete: the last report is made, and nothing may be left to repeat.
-    fn finish(&mut self) -> Step {
-        self.report();
-        while self.receive().is_some() {}
-        let confirmed = Lsn(self.server.confirmed);
-        if let Some(relay) = &self.relay
-            && relay.committed > confirmed
-        {
-            return Err(Interrupt::Finding(format!(
-                "a clean stop at {confirmed} leaves a transaction up to {} to be sent again",
-                relay.committed
-            )));
-        }
-        self.history.tally.stops += 1;
-        Err(Interrupt::Process("stopped as asked"))
-    }
-
-    fn end_session(&mut self) -> Result<(), String> {
-        self.server.end();
-        let Some(relay) = &mut self.relay else {
-            return Ok(());
-        };
-        relay.end_session();
-        // The connection to the broker is used again only if nothing is on its way.
-        match relay.feed.delivery.is_idle() {
-            true => Ok(()),
-            false => self.cut_broker().map_err(text),
-        }
-    }
-}
-
-/// What goes wrong.
-impl World {
-    fn fault(&mut self) -> Step {
-        let fault = self.dice.pick(&FAULTS);
-        self.history.note(|| format!("fault: {fault:?}"));
-        match fault {
-            Fault::CutServer => self.cut_server("the server is cut off"),
-            Fault::CutBroker => {
-                self.history.tally.cuts += 1;
-                self.cut_broker()?;
-                self.session_fails("the broker is cut off")
-            }
-            Fault::KillRelay => {
-                self.history.tally.crashes += 1;
-                self.relay = None;
-                self.cut_broker()?;
-                Err(Interrupt::Process("killed"))
-            }
-            Fault::KillServer => {
-                self.history.tally.crashes += 1;
-                let ended = self.cut_server("the server has died");
-                self.server.crash();
-                ended
-            }
-            Fault::KillBroker => {
-                self.history.tally.crashes += 1;
-                self.cut_broker()?;
-                self.broker.crash(&mut self.dice);
-                self.oracle.crashes(self.broker.queue);
-                self.session_fails("the broker has died")
-            }
-            Fault::Binding => {
-                self.broker.unbound = !self.broker.unbound;
-                Ok(())
-            }
-            Fault::ParkingBinding => {
-                self.broker.parking_unbound = !self.broker.parking_unbound;
-                Ok(())
-            }
-            Fault::FullQueue => {
-                self.broker.full = !self.broker.full;
-                Ok(())
-            }
-            Fault::Alarm => {
-                self.broker.alarm = !self.broker.alarm;
-                Ok(())
-            }
-            Fault::Damage => {
-                self.server.damage(&mut self.dice);
-                Ok(())
-            }
-            Fault::Stall => (0..30).try_for_each(|_| self.tick()),
-            Fault::Stop => {
-                if let Some(relay) = &mut self.relay {
-                    relay.feed.delivery.stop();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// The connection to the server breaks; some of the reports on their way still arrive.
-    fn cut_server(&mut self, reason: &'static str) -> Step {
-        self.history.tally.cuts += 1;
-        for _ in 0..self.dice.index(self.server.inbound.len() + 1) {
-            self.receive();
-        }
-        self.server.end();
-        self.session_fails(reason)
-    }
-
-    /// The connection to the broker breaks; some of the messages on their way still arrive.
-    fn cut_broker(&mut self) -> Step {
-        for _ in 0..self.dice.index(self.broker.wire.len() + 1) {
-            self.route()?;
-        }
-        self.broker.cut();
-        Ok(())
-    }
-
-    fn session_fails(&self, reason: &'static str) -> Step {
-        match self.streams() {
-            true => Err(Interrupt::Session(reason)),
-            false => Ok(()),
-        }
-    }
-}
-
-fn why(failure: Failure) -> Interrupt {
-    Interrupt::Session(match failure {
-        Failure::Nacked => "nacked",
-        Failure::NoConfirm(_) => "no confirm",
-        Failure::ServerSilent(_) => "the server is silent",
-    })
-}
-
 fn text(interrupt: Interrupt) -> String {
     match interrupt {
         Interrupt::Session(why) | Interrupt::Process(why) => why.to_owned(),
         Interrupt::Finding(finding) => finding,
-    }
-}
-
-/// An event in the steps: what and where, without its table and values.
-struct Brief<'a>(&'a Event<'a>);
-
-impl fmt::Display for Brief<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Event::Hello(_) => f.write_str("hello"),
-            Event::Relation(relation) => write!(f, "relation {}", relation.id),
-            Event::Begin(begin) => write!(f, "begin of {}", begin.end_lsn.0),
-            Event::Change(change) => write!(f, "change {}", change.index),
-            Event::Message(message) => write!(f, "message at {}", message.lsn.0),
-            Event::Commit(commit) => write!(f, "commit of {}", commit.end_lsn.0),
-        }
     }
 }

@@ -7,10 +7,11 @@ use fastrand::Rng;
 use tokio::time::sleep;
 
 use super::error::ChaosError;
-use super::fault::{Blow, Fault, Repeats};
+use super::fault::{Blow, Repeats};
 use super::load::LARGEST_TRANSACTION;
 use super::oracle;
 use super::report::{Report, Round};
+use super::schedule::{Deed, Schedule};
 use super::stage::{PATIENCE, STREAMING, Stage};
 use super::violation::Violation;
 
@@ -37,16 +38,18 @@ pub struct Plan {
     pub rounds: Option<u64>,
     /// Begin no round after this time.
     pub time: Option<Duration>,
-    /// Faults to choose from by their weight; or, when `in_turn`, one after the other.
-    pub faults: Vec<Fault>,
-    /// Every fault once, in this order, instead of random ones.
-    pub in_turn: bool,
+    /// What to do.
+    pub schedule: Schedule,
     /// Rows a second.
     pub rate: u64,
     /// Longest random time between the end of one round and the next fault.
     pub pause: Duration,
     /// Where the logs of all parts go.
     pub logs: PathBuf,
+    /// The relay under test.
+    pub relay: PathBuf,
+    /// Lines of postgresql.conf beside the campaign's own.
+    pub settings: String,
 }
 
 /// Runs a campaign; `progress` is shown every round.
@@ -56,8 +59,7 @@ pub struct Plan {
 /// A violation, or a failure of the campaign's own; the logs of all parts are in the folder of the
 /// plan, then too.
 pub async fn run(plan: &Plan, mut progress: impl FnMut(&Round)) -> Result<Report, ChaosError> {
-    let needs_disk = plan.faults.contains(&Fault::DiskFull);
-    let mut stage = Stage::set(plan.rate, plan.seed, needs_disk).await?;
+    let mut stage = Stage::set(plan).await?;
     let mut report = Report::new(plan.seed);
     let outcome = play(&mut stage, plan, &mut report, &mut progress).await;
     let written = stage.chronicle.write(&plan.logs);
@@ -75,25 +77,18 @@ async fn play(
     let begun = Instant::now();
     stage.ledger.reaches(1, PATIENCE).await?;
     let mut number = 0;
+    let rounds = plan.rounds.unwrap_or(u64::MAX);
+    let rounds = rounds.min(plan.schedule.rounds().unwrap_or(u64::MAX));
     loop {
-        let turns = if plan.in_turn {
-            plan.faults.len() as u64
-        } else {
-            u64::MAX
-        };
-        let rounds = plan.rounds.unwrap_or(u64::MAX).min(turns);
         if number >= rounds || plan.time.is_some_and(|time| begun.elapsed() > time) {
             break;
         }
         // Every round has its own numbers, whatever the rounds before it drew.
         let mut rng = Rng::with_seed(plan.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let fault = match plan.in_turn {
-            true => plan.faults[number as usize],
-            false => draw(&plan.faults, &mut rng),
-        };
+        let deed = plan.schedule.deed(number, &mut rng);
         number += 1;
         sleep(plan.pause.mul_f64(rng.f64())).await;
-        let round = play_round(stage, plan, number, fault, &mut rng).await?;
+        let round = play_round(stage, plan, number, deed, &mut rng).await?;
         progress(&round);
         report.add(round);
         if number.is_multiple_of(ORACLE_EVERY) {
@@ -115,7 +110,7 @@ async fn play_round(
     stage: &mut Stage,
     plan: &Plan,
     number: u64,
-    fault: Fault,
+    deed: Deed,
     rng: &mut Rng,
 ) -> Result<Round, ChaosError> {
     let relay = stage.relay.pid();
@@ -123,16 +118,16 @@ async fn play_round(
     let duplicates = stage.ledger.check(|checker| checker.duplicates());
     let unreported = stage.ledger.arrived_within(UNREPORTED);
     let rate = stage.ledger.arrived_within(Duration::from_secs(1));
-    let blow = stage.suffer(fault, rng).await?;
+    let blow = deed.befall(stage, rng).await?;
     let mut committed = blow.committed;
-    if fault.ends_session() {
+    if deed.ends_session() {
         stage.relay_says(blow.said, STREAMING).await?;
         // What the old session still brought is no sign of recovery.
         committed = committed.max(stage.ledger.check(|checker| checker.last()));
     }
     let first_new = stage.ledger.reaches(committed + 1, PATIENCE).await?;
     // Whatever the fault makes the relay repeat comes before what was committed later.
-    catch_up(stage, plan.rate).await?;
+    catch_up(stage, plan.rate, deed).await?;
     let sessions = match stage.relay.pid() == relay {
         true => stage.sessions() - sessions,
         false => stage.sessions(),
@@ -142,7 +137,7 @@ async fn play_round(
     check(stage, duplicates, bound)?;
     Ok(Round {
         number,
-        fault,
+        name: deed.name(),
         duplicates,
         bound,
         sessions,
@@ -152,21 +147,23 @@ async fn play_round(
     })
 }
 
-/// Waits until the consumer is as far as the writer, which rests when an outage has put it more than
-/// half a second ahead: the next fault is to meet a relay at work, not one that still makes up for
-/// the last.
-async fn catch_up(stage: &Stage, rate: u64) -> Result<(), ChaosError> {
+/// Waits until the consumer is where the writer was at this moment. After most faults the writer
+/// rests if it is more than half a second ahead: the next fault is to meet a relay at work, not one
+/// that still makes up for the last. A sweep may well meet one that does.
+async fn catch_up(stage: &Stage, rate: u64, deed: Deed) -> Result<(), ChaosError> {
     let committed = stage.load.committed();
     let arrived = stage.ledger.check(|checker| checker.last());
-    if committed - arrived <= rate / 2 {
+    // An event can be here before the writer is told that it is committed.
+    let near = committed.saturating_sub(arrived) <= rate / 2;
+    if near || matches!(deed, Deed::Cut(_)) {
         stage.ledger.reaches(committed, PATIENCE).await?;
         return Ok(());
     }
     let committed = stage.load.pause().await;
     stage.ledger.reaches(committed, PATIENCE).await?;
     stage.load.resume();
-    // At work again, for long enough to be met in the middle of it.
-    stage.ledger.reaches(committed + rate, PATIENCE).await?;
+    // At work again, and met in the middle of it.
+    stage.ledger.reaches(committed + rate / 4, PATIENCE).await?;
     Ok(())
 }
 
@@ -215,16 +212,4 @@ async fn finish(stage: &mut Stage) -> Result<(), ChaosError> {
     stage.ledger.reaches(written, PATIENCE).await?;
     stage.ledger.check(|checker| checker.complete(written))?;
     Ok(())
-}
-
-fn draw(faults: &[Fault], rng: &mut Rng) -> Fault {
-    let total: u32 = faults.iter().map(|fault| fault.weight()).sum();
-    let mut ticket = rng.u32(0..total.max(1));
-    for fault in faults {
-        match ticket.checked_sub(fault.weight()) {
-            Some(rest) => ticket = rest,
-            None => return *fault,
-        }
-    }
-    faults[0]
 }

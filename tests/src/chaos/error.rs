@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::lane::CutPoint;
 use super::violation::Violation;
 use crate::lab::LabError;
 
@@ -21,6 +22,9 @@ pub enum ChaosError {
     /// The logs cannot be kept.
     #[error("write the logs")]
     Logs(#[source] std::io::Error),
+    /// A connection was to be cut at a byte that it never carried.
+    #[error("{0}: so much never went there")]
+    Unreached(CutPoint),
     /// The campaign itself waited in vain, for something that is not the product's.
     #[error("no {awaited} within {} s", .patience.as_secs())]
     Late {

@@ -50,6 +50,8 @@ pub enum Fault {
     ExchangeDelete,
     /// The (empty) queue is deleted until the relay complains, then made and bound again
     QueueDelete,
+    /// The queue is full and refuses events (nack) until the relay complains; nobody reads it meanwhile
+    QueueFull,
     /// The relay's permissions are taken away: exit 20
     PermissionRevoke,
     /// A connection is reset after the n-th byte of one direction, running or just being made
@@ -119,6 +121,7 @@ impl Fault {
             | Self::DiskAlarm
             | Self::ExchangeDelete
             | Self::QueueDelete
+            | Self::QueueFull
             | Self::PermissionRevoke
             | Self::Blackhole => 1,
         }
@@ -138,6 +141,7 @@ impl Fault {
             | Self::Unbind
             | Self::ExchangeDelete
             | Self::QueueDelete
+            | Self::QueueFull
             | Self::PermissionRevoke
             | Self::Reset
             | Self::Blackhole => true,
@@ -188,6 +192,7 @@ impl Stage {
             Fault::Unbind => self.unbind().await,
             Fault::ExchangeDelete => self.exchange_delete().await,
             Fault::QueueDelete => self.queue_delete().await,
+            Fault::QueueFull => self.queue_full().await,
             Fault::PermissionRevoke => self.permission_revoke().await,
             Fault::Cut => self.cut(rng).await,
             Fault::HalfClose => self.half_close(rng).await,

@@ -3,15 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::fault::Fault;
-
 /// One fault and what came of it.
 #[derive(Debug, Clone)]
 pub struct Round {
     /// From 1.
     pub number: u64,
-    /// What was done.
-    pub fault: Fault,
+    /// What was done; rounds of one kind share it.
+    pub name: String,
     /// Events that came again.
     pub duplicates: u64,
     /// How many may have.
@@ -69,15 +67,15 @@ impl Report {
         self.rounds.len()
     }
 
-    /// The faults that happened, each once, in the order of their first round.
-    pub fn faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    /// What was done, each kind once, in the order of their first round.
+    fn kinds(&self) -> Vec<&str> {
+        let mut kinds = Vec::new();
         for round in &self.rounds {
-            if !faults.contains(&round.fault) {
-                faults.push(round.fault);
+            if !kinds.contains(&&*round.name) {
+                kinds.push(&*round.name);
             }
         }
-        faults
+        kinds
     }
 }
 
@@ -88,7 +86,7 @@ impl fmt::Display for Round {
             "{:>5}  {:<20} new event after {:>6} ms, {:>6} ms after the fault was over; {} repeated \
              (at most {}), {} sessions",
             self.number,
-            self.fault.name(),
+            self.name,
             self.outage.as_millis(),
             self.recovery.as_millis(),
             self.duplicates,
@@ -121,15 +119,15 @@ impl fmt::Display for Report {
             "p99",
             "most"
         )?;
-        for fault in self.faults() {
-            let rounds: Vec<&Round> = self.rounds.iter().filter(|r| r.fault == fault).collect();
+        for kind in self.kinds() {
+            let rounds: Vec<&Round> = self.rounds.iter().filter(|r| r.name == kind).collect();
             let repeats: Vec<u64> = rounds.iter().map(|round| round.duplicates).collect();
             let mean = repeats.iter().sum::<u64>() as f64 / repeats.len() as f64;
             let rates: Vec<u64> = rounds.iter().map(|round| round.rate).collect();
             write!(
                 f,
                 "{:<20} {:>6} {:>8} | {:>9.1} {:>7}",
-                fault.name(),
+                kind,
                 rounds.len(),
                 quantile(&rates, 0.5),
                 mean,

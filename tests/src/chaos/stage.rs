@@ -4,14 +4,17 @@ mod broker;
 mod relay;
 mod slot;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
+use super::campaign::Plan;
 use super::chronicle::Chronicle;
 use super::error::ChaosError;
+use super::fault::Fault;
 use super::ledger::Ledger;
 use super::load::{Load, TABLES};
 use super::oracle;
@@ -55,6 +58,8 @@ pub struct Stage {
     pub rabbitmq: RabbitMq,
     /// Between relay and broker.
     pub to_rabbitmq: Proxy,
+    /// What a relay is started from.
+    program: PathBuf,
     /// The relay, which may have ended.
     pub relay: Process,
     /// The writer.
@@ -72,16 +77,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts servers, relay, writer and consumer; `needs_disk`: with a small disk for spill files,
-    /// which must be [possible](SmallDisk::possible).
+    /// Starts servers, relay, writer and consumer; with a small disk for spill files, which must be
+    /// [possible](SmallDisk::possible), if the plan fills it.
     ///
     /// # Errors
     ///
     /// What does not start.
-    pub async fn set(rate: u64, seed: u64, needs_disk: bool) -> Result<Self, ChaosError> {
-        let (postgres, rabbitmq) = tokio::join!(Postgres::start(SETTINGS), RabbitMq::start());
+    pub async fn set(plan: &Plan) -> Result<Self, ChaosError> {
+        let settings = format!("{SETTINGS}\n{}", plan.settings);
+        let (postgres, rabbitmq) = tokio::join!(Postgres::start(&settings), RabbitMq::start());
         let (mut postgres, rabbitmq) = (postgres?, rabbitmq?);
-        let spill = match needs_disk {
+        let spill = match plan.schedule.has(Fault::DiskFull) {
             true => Some(postgres.move_spill(SPILL_DISK).await?),
             false => None,
         };
@@ -100,12 +106,18 @@ impl Stage {
         broker::declare(&rabbitmq).await?;
         rabbitmq.write_queue_table()?;
         witness.attach().await?;
-        let relay = relay::start(&postgres, &to_postgres, &rabbitmq, &to_rabbitmq)?;
+        let relay = relay::start(
+            &plan.relay,
+            &postgres,
+            &to_postgres,
+            &rabbitmq,
+            &to_rabbitmq,
+        )?;
         let mut chronicle = Chronicle::default();
         chronicle.add_relay(&relay);
         chronicle.add_postgres(&postgres);
         chronicle.add_rabbitmq(&rabbitmq);
-        let load = Load::start(postgres.superuser(NAME), rate, seed);
+        let load = Load::start(postgres.superuser(NAME), plan.rate, plan.seed);
         Ok(Self {
             postgres,
             spill,
@@ -113,6 +125,7 @@ impl Stage {
             to_postgres,
             rabbitmq,
             to_rabbitmq,
+            program: plan.relay.clone(),
             relay,
             load,
             ledger,

@@ -66,6 +66,9 @@ pub enum Violation {
     /// No new event arrived.
     #[error("stuck: no new event {} s after the fault was over", .0.as_secs())]
     Stuck(Duration),
+    /// The relay took too long to notice that a peer had fallen silent.
+    #[error("a silent peer was noticed after {} s", .0.as_secs())]
+    Unnoticed(Duration),
     /// The relay ended, or ended otherwise than it should.
     #[error("the relay ended with {found}; expected: {expected}")]
     Ended {

@@ -18,14 +18,14 @@ mod proxy;
 mod queue;
 mod rabbitmq;
 mod relay;
+mod server;
+mod slot;
 mod tidiness;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use lapin::ExchangeKind;
-use pgevents_proto::Lsn;
-use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Row};
 
 pub use self::authority::{Authority, Certified, ClientFiles, Encryption};
@@ -39,6 +39,7 @@ pub use self::proxy::{Direction, Fault, Proxy};
 pub use self::queue::{Event, Queue};
 pub use self::rabbitmq::RabbitMq;
 pub use self::relay::{Relay, RelayCommand};
+use self::server::{Server, shared_postgres, shared_rabbitmq};
 use self::tidiness::Tidiness;
 
 /// One test's share of the servers.
@@ -49,29 +50,6 @@ pub struct Lab {
     rabbitmq: Server<RabbitMq>,
     client: Client,
     tidiness: Tidiness,
-}
-
-/// A server that all tests use, or one that a single test may kill.
-#[derive(Debug)]
-enum Server<T: 'static> {
-    Shared(&'static T),
-    Own(Box<T>),
-}
-
-impl<T> Server<T> {
-    fn get(&self) -> &T {
-        match self {
-            Self::Shared(server) => server,
-            Self::Own(server) => server,
-        }
-    }
-
-    fn own(&mut self) -> &mut T {
-        match self {
-            Self::Shared(_) => panic!("only a test with servers of its own may change them"),
-            Self::Own(server) => server,
-        }
-    }
 }
 
 impl Lab {
@@ -285,36 +263,6 @@ impl Lab {
         self.tidiness.follow(&server);
     }
 
-    /// Creates this lab's slot with the plugin under test.
-    pub async fn create_slot(&self) {
-        let name = &self.name;
-        self.row(&format!(
-            "SELECT pg_create_logical_replication_slot('{name}', 'pgevents')"
-        ))
-        .await;
-    }
-
-    /// Where this lab's slot stands: everything before it is acknowledged.
-    pub async fn acknowledged(&self) -> Lsn {
-        let name = &self.name;
-        let query = format!(
-            "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{name}'"
-        );
-        let text: String = self.row(&query).await.get(0);
-        text.parse().expect("PostgreSQL prints positions")
-    }
-
-    /// Waits until no session uses this lab's slot: the server notices the end of a reader later
-    /// than the reader.
-    pub async fn slot_is_free(&self) {
-        let name = &self.name;
-        self.sql(&format!(
-            "DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_replication_slots
-               WHERE slot_name = '{name}' AND active) LOOP END LOOP; END $$"
-        ))
-        .await;
-    }
-
     /// Declares this lab's exchange with a queue that receives everything, and reads it.
     pub async fn queue(&self) -> Queue {
         self.queue_named(&self.name, "classic").await
@@ -440,19 +388,6 @@ fn unique_name() -> String {
         .filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'));
     let short: String = letters.take(50).collect();
     format!("{short}_{number}")
-}
-
-/// One server per test process; a second test meets the first one's failure, not a second attempt.
-async fn shared_postgres() -> &'static Postgres {
-    static SERVER: OnceCell<Result<Postgres, LabError>> = OnceCell::const_new();
-    let server = SERVER.get_or_init(|| Postgres::start("")).await;
-    server.as_ref().unwrap_or_else(|error| fail(error))
-}
-
-async fn shared_rabbitmq() -> &'static RabbitMq {
-    static BROKER: OnceCell<Result<RabbitMq, LabError>> = OnceCell::const_new();
-    let broker = BROKER.get_or_init(RabbitMq::start).await;
-    broker.as_ref().unwrap_or_else(|error| fail(error))
 }
 
 fn fail(error: &LabError) -> ! {

@@ -1,12 +1,14 @@
 //! A private PostgreSQL server with the plugin under test.
 
+mod shutdown;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::account::Account;
@@ -205,60 +207,6 @@ impl Postgres {
         Ok(())
     }
 
-    /// `kill -9` of the postmaster and of every process of the server at the same moment.
-    ///
-    /// # Errors
-    ///
-    /// [`LabError::Late`] when they do not die.
-    pub async fn kill(&mut self) -> Result<(), LabError> {
-        let Some(process) = self.process.take() else {
-            return Ok(());
-        };
-        // Stopped, it neither starts a process nor sees one die, and no process sees it gone.
-        process.signal(Signal::STOP);
-        signal_all(&process, Signal::KILL);
-        process.exit().await?;
-        Ok(())
-    }
-
-    /// Stops every process of the server where it stands, until [`Postgres::thaw`].
-    pub fn freeze(&self) {
-        signal_all(self.process(), Signal::STOP);
-    }
-
-    /// Lets a stopped server go on.
-    pub fn thaw(&self) {
-        signal_all(self.process(), Signal::CONT);
-    }
-
-    /// `pg_ctl stop -m fast`, and waits for the end.
-    ///
-    /// # Errors
-    ///
-    /// [`LabError::Late`] when something keeps the server up, for example a walsender whose client
-    /// does not confirm.
-    pub async fn stop(&mut self) -> Result<(), LabError> {
-        self.shut_down(Signal::INT).await
-    }
-
-    /// `pg_ctl stop -m smart`, which waits for ordinary sessions, and waits for the end.
-    ///
-    /// # Errors
-    ///
-    /// [`LabError::Late`] when a session keeps the server up.
-    pub async fn stop_smart(&mut self) -> Result<(), LabError> {
-        self.shut_down(Signal::TERM).await
-    }
-
-    async fn shut_down(&mut self, how: Signal) -> Result<(), LabError> {
-        let Some(process) = self.process.take() else {
-            return Ok(());
-        };
-        process.signal(how);
-        process.exit().await?;
-        Ok(())
-    }
-
     /// Lets a stopped server come back on a new timeline, as one that was restored from an archive to
     /// the end of its WAL.
     ///
@@ -426,21 +374,4 @@ pub(super) fn run(command: &mut Command) -> Result<String, LabError> {
         command: format!("{name} {}", arguments.join(" ")),
         stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
-}
-
-fn signal_all(postmaster: &Process, signal: Signal) {
-    for child in children_of(postmaster.pid()) {
-        // A process that has ended at this very moment needs no signal.
-        let _ = kill_process(child, signal);
-    }
-    postmaster.signal(signal);
-}
-
-fn children_of(parent: i32) -> Vec<Pid> {
-    let Ok(text) = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) else {
-        return Vec::new();
-    };
-    text.split_whitespace()
-        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
-        .collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -28,8 +28,9 @@ pub enum Fault {
     /// This many bytes pass from now on, then the receiver of that connection sees the end of the
     /// stream, once, while the other direction of it lives on.
     HalfCloseAfter(u64),
-    /// Bytes are swallowed without a word; no connection is closed. A connection that lost bytes
-    /// stays dumb when the fault is gone, as TCP never leaves bytes out.
+    /// Bytes are swallowed without a word, and neither side learns that the other has closed. A
+    /// connection that lost bytes stays dumb in both directions when the fault is gone, as TCP never
+    /// leaves bytes out.
     Blackhole,
     /// Nothing passes, nothing is lost: the bytes go on when the fault is gone.
     Stall,
@@ -207,11 +208,18 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
             end = pump(server_in, client_out, Direction::ToClient, state) => end,
         }
     };
-    if matches!(end, Ok(End::Cut)) {
-        for socket in [&client, &server] {
-            // Makes the close a TCP reset; a socket that is already dead needs none.
-            let _ = socket.set_zero_linger();
+    match end {
+        Ok(End::Cut) => {
+            for socket in [&client, &server] {
+                // Makes the close a TCP reset; a socket that is already dead needs none.
+                let _ = socket.set_zero_linger();
+            }
         }
+        Ok(End::Dumb) => {
+            let ends = tokio::join!(swallow(&mut client), swallow(&mut server));
+            drop(ends);
+        }
+        Ok(End::Closed) | Err(_) => {}
     }
 }
 
@@ -221,6 +229,8 @@ enum End {
     Closed,
     /// The fault asks for a reset.
     Cut,
+    /// Bytes were lost, and nothing passes any more.
+    Dumb,
 }
 
 async fn pump(
@@ -257,7 +267,7 @@ async fn pump(
         let bytes = &buffer[..length];
         match rule.fault {
             Fault::None | Fault::Reset | Fault::Stall => to.write_all(bytes).await?,
-            Fault::Blackhole => return swallow(from).await,
+            Fault::Blackhole => return Ok(End::Dumb),
             Fault::Delay(pause) => {
                 sleep(pause).await;
                 to.write_all(bytes).await?;
@@ -283,7 +293,8 @@ async fn pump(
                     return Ok(End::Cut);
                 }
                 to.shutdown().await?;
-                return swallow(from).await;
+                swallow(from).await?;
+                return Ok(End::Closed);
             }
         }
         rule.passed.fetch_add(length as u64, Ordering::SeqCst);
@@ -291,8 +302,8 @@ async fn pump(
 }
 
 /// Reads and forgets what a sender says to a peer that no longer hears it.
-async fn swallow(mut from: ReadHalf<'_>) -> io::Result<End> {
+async fn swallow(mut from: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut buffer = [0; 4 * 1024];
     while from.read(&mut buffer).await? > 0 {}
-    Ok(End::Closed)
+    Ok(())
 }

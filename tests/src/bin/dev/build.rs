@@ -108,6 +108,22 @@ pub fn faulty_plugin(progress: &Progress, postgres: &Installation) -> anyhow::Re
     )
 }
 
+/// Builds the plugin that loses the last row of a COPY, for the checks that have to see it. Before
+/// [`plugin()`] too.
+///
+/// # Errors
+///
+/// When the build fails; its output has then been shown.
+pub fn lossy_plugin(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    let mut build = plugin_cargo("build", postgres);
+    build.args(["--lib", "--features", "mutant-lose-copied-row"]);
+    progress.step("build the plugin that loses a row", &mut build)?;
+    put(
+        &dist::target().join("release/libpgevents.so"),
+        &dist::lossy_plugin(postgres.major),
+    )
+}
+
 /// Writes the generated types of the wire contract, and the reference of all settings.
 ///
 /// The test that compares the types with the contract writes them when they differ, and fails; they

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use pgevents_tests::chaos::campaign::{self, Plan};
-use pgevents_tests::chaos::{ChaosError, Fault};
+use pgevents_tests::chaos::{ChaosError, CutPoint, Fault, Schedule};
 use pgevents_tests::dist;
 use pgevents_tests::lab::SmallDisk;
 
@@ -30,6 +30,10 @@ pub struct Options {
     /// Only these faults, separated by commas [default: all, the slow ones less often]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT")]
     only: Vec<Fault>,
+    /// Instead of random faults: cut new connections at so many bytes, in turn in both directions on
+    /// both sides, every n-th byte from the first on
+    #[arg(long, value_name = "N", conflicts_with = "only")]
+    cuts: Option<u64>,
     /// Rows that are written in a second
     #[arg(long, default_value_t = 6_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "ROWS")]
     rate: u64,
@@ -60,13 +64,14 @@ pub fn list() {
 /// When a promise was broken; the seed that replays it and both logs have then been named.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(0..1 << 32));
-    let rounds = match (options.rounds, options.minutes) {
-        (None, None) => Some(ROUNDS),
-        (rounds, _) => rounds,
+    let rounds = match (options.rounds, options.minutes, options.cuts) {
+        (None, None, None) => Some(ROUNDS),
+        (rounds, _, _) => rounds,
     };
-    let faults = match options.only.is_empty() {
-        true => all(),
-        false => options.only.clone(),
+    let schedule = match options.cuts {
+        Some(count) => Schedule::Sweep(CutPoint::sweep(count)),
+        None if options.only.is_empty() => Schedule::Drawn(all()),
+        None => Schedule::Drawn(options.only.clone()),
     };
     let logs = dist::target().join(format!("chaos/{seed}"));
     let plan = Plan {
@@ -75,11 +80,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         time: options
             .minutes
             .map(|minutes| Duration::from_secs(minutes * 60)),
-        faults,
-        in_turn: false,
+        schedule,
         rate: options.rate,
         pause: Duration::from_millis(options.pause),
         logs: logs.clone(),
+        relay: dist::relay(),
+        settings: String::new(),
     };
     anstream::println!("seed {seed}, {} rows a second", options.rate);
     let runtime = tokio::runtime::Runtime::new()?;
@@ -124,6 +130,9 @@ fn again(options: &Options) -> String {
     }
     if let Some(minutes) = options.minutes {
         line.push_str(&format!(" --minutes {minutes}"));
+    }
+    if let Some(cuts) = options.cuts {
+        line.push_str(&format!(" --cuts {cuts}"));
     }
     if !options.only.is_empty() {
         let names: Vec<_> = options.only.iter().map(|fault| fault.name()).collect();

@@ -9,6 +9,7 @@ mod demo;
 mod differential;
 mod endurance;
 mod memory;
+mod mutants;
 mod packages;
 mod progress;
 mod simulate;
@@ -121,8 +122,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Plant faults in the relay, one by one, and say which check sees each
-    Mutants,
+    /// Plant faults in relay and plugin, one by one, and say which checks see each
+    Mutants {
+        /// Only those whose name contains this
+        only: Option<String>,
+    },
     /// Write proto/src/generated.rs from proto/pgevents.proto, and docs/configuration.md from the
     /// command line of the relay
     Codegen,
@@ -221,8 +225,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             simulate::run(&progress, arguments)?;
             Ok(ExitCode::SUCCESS)
         }
-        Task::Mutants => {
-            simulate::mutants(&progress)?;
+        Task::Mutants { only } => {
+            mutants::run(&progress, only.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Codegen => {

@@ -11,6 +11,8 @@ use crate::lab::Fault as NetworkFault;
 
 /// What the relay says when no queue takes an event.
 const UNROUTABLE: &str = "no queue of the exchange takes it";
+/// What it says when a queue takes no more.
+const NACKED: &str = "the broker refused an event (nack)";
 const BLOCKED: &str = "the broker takes no events";
 
 impl Stage {
@@ -95,6 +97,22 @@ impl Stage {
         self.declare().await?;
         let blow = blow.over();
         self.rabbitmq.write_queue_table()?;
+        self.witness.attach().await?;
+        Ok(blow)
+    }
+
+    /// With a reader the queue would hardly fill.
+    pub(super) async fn queue_full(&mut self) -> Result<Blow, ChaosError> {
+        const POLICY: &str = "full";
+        self.dismiss_witness().await?;
+        let limit = r#"{"max-length":100,"overflow":"reject-publish"}"#;
+        let blow = self.blow();
+        self.rabbitmq
+            .control(&["set_policy", POLICY, NAME, limit, "--apply-to", "queues"])?;
+        self.load.resume();
+        self.relay_says(blow.said, NACKED).await?;
+        self.rabbitmq.control(&["clear_policy", POLICY])?;
+        let blow = blow.over();
         self.witness.attach().await?;
         Ok(blow)
     }

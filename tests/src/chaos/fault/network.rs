@@ -1,30 +1,41 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 
 use super::{Blow, milliseconds};
 use crate::chaos::error::ChaosError;
+use crate::chaos::lane::{CutPoint, Lane, Side};
 use crate::chaos::stage::Stage;
+use crate::chaos::violation::Violation;
 use crate::lab::{Direction, Fault, Proxy};
+
+/// How long a peer that has fallen silent may go unnoticed.
+const NOTICE: Duration = Duration::from_secs(25);
 
 /// How long the load may take to bring a connection to the byte where it is cut.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A side of the relay.
-#[derive(Debug, Clone, Copy)]
-enum Side {
-    Postgres,
-    Broker,
-}
-
 impl Stage {
     pub(super) async fn cut(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
-        self.at_byte(rng, Fault::CutAfter).await
+        self.at_some_byte(rng, Fault::CutAfter).await
     }
 
     pub(super) async fn half_close(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
-        self.at_byte(rng, Fault::HalfCloseAfter).await
+        self.at_some_byte(rng, Fault::HalfCloseAfter).await
+    }
+
+    /// Resets the connections of a lane, and the next ones when so many bytes have gone that way.
+    ///
+    /// # Errors
+    ///
+    /// [`ChaosError::Unreached`] when the lane does not carry so many bytes in time.
+    pub async fn cut_at(&mut self, point: CutPoint) -> Result<Blow, ChaosError> {
+        let CutPoint { lane, byte } = point;
+        match self.strike(lane, Fault::CutAfter(byte), true).await {
+            (blow, true) => Ok(blow),
+            (_, false) => Err(ChaosError::Unreached(point)),
+        }
     }
 
     pub(super) async fn reset(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
@@ -55,18 +66,24 @@ impl Stage {
 
     pub(super) async fn blackhole(&mut self, rng: &mut Rng) -> Result<Blow, ChaosError> {
         let hold = milliseconds(rng, 500, 3_000);
-        self.hold(rng, Fault::Blackhole, hold).await
+        let blow = self.hold(rng, Fault::Blackhole, hold).await?;
+        self.relay_says(blow.said, "reconnect").await?;
+        match blow.began.elapsed() {
+            noticed if noticed > NOTICE => Err(Violation::Unnoticed(noticed).into()),
+            _ => Ok(blow),
+        }
     }
 
     /// Lets a seeded number of bytes pass in one direction. In half of the cases they are counted
     /// from the start of a new connection, so that greetings and logins are hit as well.
-    async fn at_byte(
+    async fn at_some_byte(
         &mut self,
         rng: &mut Rng,
         fault: fn(u64) -> Fault,
     ) -> Result<Blow, ChaosError> {
-        let (side, direction, fresh) = (side(rng), direction(rng), rng.bool());
-        let most = match (side, direction, fresh) {
+        let lane = Lane::ALL[rng.usize(0..Lane::ALL.len())];
+        let fresh = rng.bool();
+        let most = match (lane.side, lane.direction, fresh) {
             (Side::Postgres | Side::Broker, Direction::ToServer, true) => 2_000,
             (Side::Postgres | Side::Broker, Direction::ToClient, true) => 4_096,
             // Reports of progress only.
@@ -76,28 +93,39 @@ impl Stage {
             (Side::Postgres, Direction::ToClient, false)
             | (Side::Broker, Direction::ToServer, false) => 200_000,
         };
-        let point = rng.u64(0..most);
-        let proxy = self.proxy(side);
-        let mut struck = proxy.struck();
-        struck.mark_unchanged();
+        let byte = rng.u64(0..most);
+        let (blow, struck) = self.strike(lane, fault(byte), fresh).await;
+        if !struck {
+            // Too little went this way; the connection is cut where it is.
+            self.proxy(lane.side).set(Fault::Reset);
+        }
+        Ok(blow)
+    }
+
+    /// Sets a fault that happens once, after so many bytes of a lane, for the connections that are
+    /// open or, when `fresh`, for those that follow after these are reset. Says whether it happened.
+    async fn strike(&mut self, lane: Lane, fault: Fault, fresh: bool) -> (Blow, bool) {
+        let proxy = self.proxy(lane.side);
+        let mut strikes = proxy.struck();
+        strikes.mark_unchanged();
         let blow = self.blow();
         if fresh {
             proxy.set(Fault::Reset);
         }
-        proxy.set_one(direction, fault(point));
-        if timeout(PATIENCE, struck.changed()).await.is_err() {
-            // Too little went this way; the connection is cut where it is.
-            proxy.set(Fault::Reset);
-        }
+        proxy.set_one(lane.direction, fault);
+        let struck = timeout(PATIENCE, strikes.changed()).await.is_ok();
         // Until here events arrived. A new connection was wanted for the point, and counts.
-        let struck = self.blow();
-        Ok(match fresh {
-            true => Blow {
-                began: blow.began,
-                ..struck
+        let began = match fresh {
+            true => blow.began,
+            false => Instant::now(),
+        };
+        (
+            Blow {
+                began,
+                ..self.blow()
             },
-            false => struck,
-        })
+            struck,
+        )
     }
 
     async fn hold(

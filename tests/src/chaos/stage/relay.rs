@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ impl Stage {
         self.note_relay();
         let started = Instant::now();
         let next = start(
+            &self.program,
             &self.postgres,
             &self.to_postgres,
             &self.rabbitmq,
@@ -111,12 +113,13 @@ impl Stage {
 
 /// Starts a relay that reaches both servers through the proxies.
 pub(super) fn start(
+    program: &Path,
     postgres: &Postgres,
     to_postgres: &Proxy,
     rabbitmq: &RabbitMq,
     to_rabbitmq: &Proxy,
 ) -> Result<Process, ChaosError> {
-    let binary = dist::built(dist::relay()).map_err(LabError::from)?;
+    let binary = dist::built(program.to_owned()).map_err(LabError::from)?;
     let url = format!(
         "amqp://{}:{}@127.0.0.1:{}/%2f",
         rabbitmq.user(),
