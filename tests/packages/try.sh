@@ -12,7 +12,8 @@ apt-get install --yes --no-install-recommends \
   "$folder/postgresql-${major}-pgevents"_*.deb "$folder"/pgevents_*.deb
 
 echo '--- the unit'
-systemd-analyze verify pgevents.service
+# (Manual pages are not installed here, see below.)
+systemd-analyze verify --man=no pgevents.service
 # 0 is closed, 10 is open; in tenths.
 systemd-analyze security --offline=true --threshold=15 --no-pager pgevents.service | tail -1
 getent passwd pgevents
