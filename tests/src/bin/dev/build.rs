@@ -155,31 +155,6 @@ pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
     fs::write(&file, relay.stdout).with_context(|| format!("write {}", file.display()))
 }
 
-/// Looks at licences, advisories, sources and duplicates of every dependency with cargo-deny, which
-/// it builds into `target/tools` first if it is not there.
-///
-/// # Errors
-///
-/// When something is not as `.cargo/deny.toml` asks; the complaints have then been shown.
-pub fn deny(progress: &Progress) -> anyhow::Result<()> {
-    let tools = dist::target().join("tools");
-    let installed = tools.join("bin/cargo-deny");
-    let program = dist::program("cargo-deny").unwrap_or(installed);
-    if !program.is_file() {
-        let mut install = cargo("install");
-        install
-            .args(["cargo-deny", "--locked", "--root"])
-            .arg(&tools);
-        progress.step("build cargo-deny (some minutes, once)", &mut install)?;
-    }
-    let mut check = Command::new(program);
-    check
-        .current_dir(dist::workspace())
-        .args(["--all-features", "check", "--config"]);
-    progress.step("dependencies", check.arg(".cargo/deny.toml"))?;
-    Ok(())
-}
-
 /// Cargo in the workspace.
 pub fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -6,6 +6,7 @@ mod build;
 mod chaos;
 mod debian;
 mod demo;
+mod deny;
 mod differential;
 mod endurance;
 mod memory;
@@ -130,7 +131,8 @@ enum Task {
     /// Write proto/src/generated.rs from proto/pgevents.proto, and docs/configuration.md from the
     /// command line of the relay
     Codegen,
-    /// Look at licences, advisories and sources of all dependencies; builds cargo-deny at first
+    /// Look at licences, duplicates, sources and advisories of all dependencies; builds cargo-deny at
+    /// first
     Deny,
 }
 
@@ -234,7 +236,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Deny => {
-            build::deny(&progress)?;
+            deny::run(&progress)?;
             Ok(ExitCode::SUCCESS)
         }
     }
