@@ -184,7 +184,8 @@ fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
     let folder = to.parent().context("a build result has a folder")?;
     let place = || format!("write {}", to.display());
     fs::create_dir_all(folder).with_context(place)?;
-    let new = folder.join(".new");
+    // Two of these commands may run at once.
+    let new = folder.join(format!(".new-{}", std::process::id()));
     fs::copy(from, &new)
         .and_then(|_| fs::rename(&new, to))
         .with_context(place)
