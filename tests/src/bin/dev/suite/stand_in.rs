@@ -1,6 +1,7 @@
 //! Base images where no image registry can be reached: Debian's packages under the official names.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,22 +23,31 @@ const OFFICIAL: [(&str, &str); 3] = [
     ("rabbitmq:4-management", "rabbitmq"),
 ];
 
-/// Makes sure of every base image: already there, pulled, or else made from Debian's packages.
-/// Says which ones are stand-ins, each time.
+/// The labels of a stand-in: what it is, and the files that it was made from.
+const STAND_IN: &str = "pgevents.stand-in";
+const RECIPE: &str = "pgevents.stand-in.recipe";
+
+/// Makes sure of every base image: already there, pulled, or else made from Debian's packages. A
+/// stand-in is made again when its files have changed. Says which ones are stand-ins, each time.
 ///
 /// # Errors
 ///
 /// When a stand-in cannot be made.
 pub fn ensure_base_images(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
     for (image, name) in OFFICIAL {
-        if !is_present(engine, image) && !pull(progress, engine, image)? {
+        let recipe = recipe(name)?;
+        let wanted = if is_present(engine, image) {
+            !label(engine, image, STAND_IN)?.is_empty() && label(engine, image, RECIPE)? != recipe
+        } else {
+            !pull(progress, engine, image)?
+        };
+        if wanted {
             ensure_debian(progress, engine)?;
-            build(progress, engine, image, name)?;
+            build(progress, engine, image, name, &recipe)?;
         }
-        let label = r#"{{index .Config.Labels "pgevents.stand-in"}}"#;
-        let label = engine.ask(&["image", "inspect", "--format", label, image])?;
-        if !label.is_empty() {
-            println!("  {image} is a stand-in: {label}");
+        let stand_in = label(engine, image, STAND_IN)?;
+        if !stand_in.is_empty() {
+            println!("  {image} is a stand-in: {stand_in}");
         }
     }
     Ok(())
@@ -57,6 +67,27 @@ pub fn ensure_debian(progress: &Progress, engine: &Engine) -> anyhow::Result<()>
 
 fn is_present(engine: &Engine, image: &str) -> bool {
     engine.ask(&["image", "inspect", image]).is_ok()
+}
+
+/// A label of an image; empty if it has none of that name.
+fn label(engine: &Engine, image: &str, name: &str) -> anyhow::Result<String> {
+    let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
+    Ok(engine.ask(&["image", "inspect", "--format", &format, image])?)
+}
+
+/// A number for the files that a stand-in is made from: another one when they change.
+fn recipe(name: &str) -> anyhow::Result<String> {
+    let files = fs::read_dir(sources().join(name)).context("read tests/stand-in")?;
+    let mut files = files
+        .map(|file| Ok(file?.path()))
+        .collect::<std::io::Result<Vec<PathBuf>>>()
+        .context("read tests/stand-in")?;
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        hasher.write(&fs::read(file).context("read tests/stand-in")?);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
 /// Whether the registry gave the image.
@@ -93,7 +124,13 @@ fn import_debian(progress: &Progress, engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(progress: &Progress, engine: &Engine, image: &str, name: &str) -> anyhow::Result<()> {
+fn build(
+    progress: &Progress,
+    engine: &Engine,
+    image: &str,
+    name: &str,
+    recipe: &str,
+) -> anyhow::Result<()> {
     let context = tempfile::tempdir().context("make a folder for the image")?;
     for entry in fs::read_dir(sources().join(name)).context("read tests/stand-in")? {
         let entry = entry.context("read tests/stand-in")?;
@@ -104,7 +141,8 @@ fn build(progress: &Progress, engine: &Engine, image: &str, name: &str) -> anyho
         add_toolchain(progress, context.path())?;
     }
     let folder = context.path().to_string_lossy();
-    let mut command = engine.docker(&["build", "--tag", image, &folder]);
+    let label = format!("{RECIPE}={recipe}");
+    let mut command = engine.docker(&["build", "--label", &label, "--tag", image, &folder]);
     progress.step(&format!("make a stand-in for {image}"), &mut command)?;
     Ok(())
 }
