@@ -251,18 +251,20 @@ impl Drop for Stack {
 
 impl Up {
     /// Waits for a line of the terminal, with the name of its container before it and without
-    /// colours: docker-compose paints also where there is no terminal.
+    /// colours: docker-compose paints also where there is no terminal. (Compose v2 keeps apart what
+    /// containers write to their two outputs, a terminal does not.)
     ///
     /// # Panics
     ///
     /// When it does not come in time, or Compose ends first.
     pub async fn line(&self, awaited: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let log = self.process.stdout();
+        let (stdout, stderr) = (self.process.stdout(), self.process.stderr());
         let wanted = |line: &str| wanted(&plain(line));
         let first = async {
             tokio::select! {
                 biased;
-                (_, line) = log.line(0, wanted) => Some(plain(&line)),
+                (_, line) = stdout.line(0, &wanted) => Some(plain(&line)),
+                (_, line) = stderr.line(0, &wanted) => Some(plain(&line)),
                 _ = self.process.ended() => None,
             }
         };
