@@ -104,59 +104,6 @@ async fn every_statement_of_the_operator_documents_runs() {
     lab.finish().await;
 }
 
-/// The steps of docs/migrating.md, with `test_decoding` in the place of the old plugin.
-#[tokio::test]
-async fn a_slot_of_another_plugin_is_swapped_without_loss() {
-    let lab = Lab::without_slot().await;
-    let name = lab.name();
-    let old = format!("{name}_old");
-    lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
-    lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
-    let make = format!("SELECT pg_create_logical_replication_slot('{old}', 'test_decoding')");
-    lab.row(&make).await;
-    let mut queue = lab.queue().await;
-    lab.sql("INSERT INTO users SELECT generate_series(1, 10)")
-        .await;
-    // 2: the new slot, while the old reader is still at work.
-    lab.create_slot().await;
-    lab.sql("INSERT INTO users SELECT generate_series(11, 20)")
-        .await;
-    // 4: the old reader catches up past the beginning of the new slot, and is stopped.
-    let read = format!("SELECT data FROM pg_logical_slot_get_changes('{old}', NULL, NULL)");
-    let seen_by_old: Vec<String> = lab.rows(&read).await.iter().map(|row| row.get(0)).collect();
-    let caught_up = format!(
-        "SELECT old.confirmed_flush_lsn >= new.confirmed_flush_lsn
-           FROM pg_replication_slots old, pg_replication_slots new
-          WHERE old.slot_name = '{old}' AND new.slot_name = '{name}'"
-    );
-    assert_eq!(
-        lab.row(&caught_up).await.get::<_, Option<bool>>(0),
-        Some(true)
-    );
-    lab.sql("INSERT INTO users SELECT generate_series(21, 30)")
-        .await;
-    // 5 and 6: the relay sends everything since the new slot was made; the old slot goes.
-    let relay = lab.producer().start();
-    let events = queue.take(20).await;
-    let seen_by_new: Vec<String> = events
-        .iter()
-        .map(|event| event.json()["id"].to_string())
-        .collect();
-    lab.row(&format!("SELECT pg_drop_replication_slot('{old}')"))
-        .await;
-    let expected: Vec<String> = (11..=30).map(|id: u32| id.to_string()).collect();
-    assert_eq!(seen_by_new, expected);
-    for id in 1..=20 {
-        let text = format!("INSERT: id[integer]:{id}");
-        assert!(
-            seen_by_old.iter().any(|line| line.ends_with(&text)),
-            "{id} is lost: {seen_by_old:#?}"
-        );
-    }
-    relay.stop().await;
-    lab.finish().await;
-}
-
 /// The permissions of docs/security.md.
 #[tokio::test]
 async fn the_documented_permissions_of_rabbitmq_are_enough() {
