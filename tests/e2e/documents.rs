@@ -45,6 +45,75 @@ fn every_error_of_the_relay_has_its_remedy_in_the_list() {
     assert!(missing.is_empty(), "not in docs/errors.md: {missing:#?}");
 }
 
+/// The fixed parts of a listed message: values (`...`, quoted, codes, names of settings) are left out.
+fn fixed_parts(message: &str) -> impl Iterator<Item = String> {
+    let is_value = |word: &str| {
+        let letters = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-');
+        word.contains(['.', '"', '('])
+            || letters.starts_with("--")
+            || letters
+                .chars()
+                .all(|c| c.is_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let mut parts = vec![String::new()];
+    for word in message.split_whitespace() {
+        match (is_value(word), parts.last_mut()) {
+            (false, Some(part)) => *part = format!("{part} {word}").trim().to_owned(),
+            _ => parts.push(String::new()),
+        }
+    }
+    parts.into_iter().filter(|part| part.len() > 8)
+}
+
+#[test]
+fn every_listed_message_is_one_of_the_relay() {
+    let list = dist::workspace().join("docs/errors.md");
+    let list = fs::read_to_string(list).expect("read docs/errors.md");
+    let mut files = Vec::new();
+    sources(&dist::workspace().join("relay/src"), &mut files);
+    // A literal that goes on in the next line is one text.
+    let text = files.concat();
+    let pieces = text.split("\\\n").enumerate();
+    let text: String = pieces
+        .map(|(at, piece)| if at == 0 { piece } else { piece.trim_start() })
+        .collect();
+    let cells = list.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = cells.filter_map(|line| line.split(" | ").next());
+    let messages = cells.flat_map(|cell| cell.split('`').step_by(2));
+    let parts: Vec<String> = messages.flat_map(fixed_parts).collect();
+    assert!(parts.len() > 50, "{parts:#?}");
+    let unknown: Vec<&String> = parts
+        .iter()
+        .filter(|part| !text.contains(part.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "no message of the relay: {unknown:#?}");
+}
+
+#[test]
+fn every_exit_code_is_listed_and_no_other() {
+    let read = |file: &str| {
+        let file = dist::workspace().join(file);
+        fs::read_to_string(file).expect("read a file")
+    };
+    let code = |text: &str| text.trim_matches([' ', ',']).parse::<u8>().ok();
+    let source = read("relay/src/exit.rs");
+    let variants = source.lines().filter_map(|line| line.split_once(" = "));
+    let known: Vec<u8> = variants.filter_map(|(_, text)| code(text)).collect();
+    assert!(known.len() > 8, "{known:?}");
+    let list = read("docs/errors.md");
+    let rows = list.lines().filter_map(|line| line.split('|').nth(1));
+    let listed: Vec<u8> = rows.filter_map(code).collect();
+    assert_eq!(listed, known, "docs/errors.md");
+    let readme = read("README.md");
+    let sentence = readme.split("**Exit codes**: ").nth(1).expect("a list");
+    let sentence = sentence.split('\n').take(2).collect::<Vec<_>>().join(" ");
+    for code in known {
+        let word = format!("{code} ");
+        let mut items = sentence.split(", ");
+        assert!(items.any(|item| item.trim().starts_with(&word)), "{code}");
+    }
+}
+
 #[test]
 fn the_committed_reference_is_that_of_the_relay() {
     let relay = dist::built(dist::relay()).expect("the relay");
