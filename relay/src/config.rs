@@ -5,6 +5,7 @@ mod doctor;
 mod error;
 mod management;
 mod passfile;
+mod plugin_option;
 mod postgres;
 mod secret_file;
 mod url;
@@ -25,6 +26,7 @@ use broker::amqp_name;
 pub use doctor::Doctor;
 pub use error::ConfigError;
 pub use management::ManagementUrl;
+use plugin_option::plugin_options;
 pub use postgres::{ChannelBinding, Postgres, TlsMode};
 use secret_file::secret;
 pub use url::{BrokerUrl, UrlFault};
@@ -126,7 +128,7 @@ impl Producer {
         Ok(Self {
             postgres: target.postgres,
             slot: target.slot,
-            plugin_options: plugin_options(args),
+            plugin_options: plugin_options(args)?,
             tables,
             excluded_tables,
             sink,
@@ -292,32 +294,6 @@ fn metrics_listen(value: &Option<String>) -> Result<Option<SocketAddr>, ConfigEr
         value,
         expected,
     })
-}
-
-fn plugin_options(args: &ProducerArgs) -> Vec<(&'static str, String)> {
-    let lists = [
-        ("tables", &args.pgtables),
-        ("exclude-tables", &args.exclude_tables),
-        ("exclude-columns", &args.exclude_columns),
-        ("actions", &args.actions),
-        ("messages", &args.messages),
-        ("origin", &args.origin),
-    ];
-    let lists = lists
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, given(value)?)));
-    let switches = [
-        ("skip-noop", args.skip_noop),
-        ("partition-root", args.partition_root),
-    ];
-    let switches = switches
-        .into_iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| (name, "true".to_owned()));
-    let limit = args
-        .max_value_bytes
-        .map(|bytes| ("max-value-bytes", bytes.to_string()));
-    lists.chain(switches).chain(limit).collect()
 }
 
 #[cfg(test)]

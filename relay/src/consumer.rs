@@ -4,7 +4,11 @@ mod diff;
 mod filter;
 mod view;
 
-use std::{pin::Pin, task::Poll, time::Duration};
+use std::{
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use futures_util::{Stream, future::poll_fn};
 use lapin::{
@@ -28,6 +32,7 @@ pub use view::View;
 use crate::{
     backoff::Backoff,
     cli::{ExchangeDeclare, QueueType},
+    complaint::Complaints,
     config::Consumer,
     exit::{Chain, Exit, Fate},
     health,
@@ -51,7 +56,7 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// What an operator has to mend; its [`PublishError::fate`] holds the exit code.
 pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishError> {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut complaints) = (Backoff::new(), Complaints::default());
     let mut output = stdout();
     loop {
         let failure = tokio::select! {
@@ -65,7 +70,10 @@ pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishEr
             Fate::Retry | Fate::Wait => {
                 let delay = backoff.next(fastrand::f64());
                 let delay_ms = delay.as_millis() as u64;
-                warn!(delay_ms, "{}: reconnect", Chain(&failure));
+                let text = Chain(&failure).to_string();
+                if let Some(times) = complaints.due(&text, Instant::now()) {
+                    warn!(delay_ms, times, "{text}: reconnect");
+                }
                 tokio::select! {
                     () = sleep(delay) => {}
                     () = shutdown.requested() => return Ok(()),

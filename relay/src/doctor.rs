@@ -56,15 +56,17 @@ pub async fn examine(config: &Doctor) -> Report {
     };
     findings.extend(broker::examine(broker, *declare).await);
     let Some(url) = &config.management else {
-        let says = "set RABBITMQ_MANAGEMENT_URL to see bindings, types of queues and alarms";
+        let says = "set RABBITMQ_MANAGEMENT_URL to see bindings, types of queues, the message size limit and alarms";
         findings.push(Finding::skip("broker.management", says));
         return Report::new(findings);
     };
     match Management::ask(url, broker.url.vhost()).await {
         Ok(management) => {
             let keys = wanted.routing_keys(&tables);
-            let blocks = config.producer.policy.unroutable == Unroutable::Block;
+            let policy = &config.producer.policy;
+            let blocks = policy.unroutable == Unroutable::Block;
             findings.extend(management.judge(broker, &keys, blocks));
+            findings.push(management.message_size(policy.max_message_bytes));
         }
         Err(error) => findings.push(Finding::failure("broker.management", &error)),
     }

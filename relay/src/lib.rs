@@ -7,6 +7,7 @@
 
 pub mod backoff;
 pub mod cli;
+pub mod complaint;
 pub mod config;
 pub mod consumer;
 pub mod delivery;

@@ -6,6 +6,8 @@ mod pump;
 mod session;
 mod start;
 
+use std::time::Instant;
+
 use pgevents_proto::Lsn;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -14,6 +16,7 @@ pub use error::ProducerError;
 
 use crate::{
     backoff::Backoff,
+    complaint::Complaints,
     config::Producer,
     delivery::Feed,
     exit::{Chain, Exit, Fate},
@@ -37,6 +40,7 @@ struct Relay<'a> {
     walsender: Option<i32>,
     feed: Feed,
     board: &'a Board,
+    complaints: Complaints,
 }
 
 /// Runs until a stop is requested or something only an operator can mend. What monitoring may know
@@ -58,6 +62,7 @@ pub async fn run(
         walsender: None,
         feed: Feed::new(config.policy),
         board,
+        complaints: Complaints::default(),
     };
     let mut backoff = Backoff::new();
     loop {
@@ -70,6 +75,7 @@ pub async fn run(
         board.enter(State::Connecting);
         if relay.acknowledged() > before && before.is_some() {
             backoff.reset();
+            relay.complaints.forget();
         }
         let mut delay = backoff.next(fastrand::f64());
         match failure.fate() {
@@ -124,20 +130,20 @@ impl Relay<'_> {
         self.last.as_ref().map(|last| last.acknowledged)
     }
 
+    /// Says what ended a session, but not the same again and again.
     fn report(&mut self, failure: &ProducerError, delay: std::time::Duration) {
+        let text = Chain(failure).to_string();
+        let Some(times) = self.complaints.due(&text, Instant::now()) else {
+            return;
+        };
         let delay_ms = delay.as_millis() as u64;
         if let ProducerError::Publish(PublishError::Returned(_) | PublishError::NotParked(_)) =
             failure
         {
             let returned = self.feed.delivery.counts().returned;
-            error!(
-                delay_ms,
-                returned,
-                "{}: reconnect and try again",
-                Chain(failure)
-            );
+            error!(delay_ms, times, returned, "{text}: reconnect and try again");
         } else {
-            warn!(delay_ms, "{}: reconnect", Chain(failure));
+            warn!(delay_ms, times, "{text}: reconnect");
         }
     }
 }

@@ -206,6 +206,7 @@ async fn the_management_api_shows_keys_without_a_queue_and_alarms() {
     };
     let found = Findings::of(doctor(), SOMETHING_FAILED).await;
     found.check("broker.version", "", "ok", "RabbitMQ");
+    found.check("broker.message_size", "", "ok", "16.0 MiB");
     found.check("broker.binding", "public.users", "fail", "declare binding");
 
     let _classic = lab.queue().await;
@@ -246,7 +247,8 @@ async fn a_user_without_permissions_is_told_which_it_needs() {
     let doctor = || lab.command("doctor").env("RABBITMQ_URL", &url);
     permit(".*", "^$", ".*");
     let found = Findings::of(doctor(), SOMETHING_FAILED).await;
-    found.check("broker.publish", "", "fail", "set_permissions");
+    let command = format!("set_permissions --vhost / {user} '^{user}$' '^{user}$' ''");
+    found.check("broker.publish", "", "fail", &command);
     // No more than it needs: amq.topic cannot be read.
     let only = format!("^{user}$");
     permit(&only, &only, "^$");

@@ -96,3 +96,19 @@ async fn status_says_how_much_wal_a_slot_may_still_need_and_that_it_is_lost() {
     check(lost, SLOT_LOST, "wal_status    lost").await;
     lab.finish().await;
 }
+
+#[tokio::test]
+async fn a_slot_outlives_a_failover_where_the_server_can_do_that() {
+    let mut lab = Lab::without_slot().await;
+    lab.allow("leave out --failover");
+    lab.allow("does not exist: check PGSLOT");
+    let create = lab.command("slot create").flags("--failover");
+    if lab.postgres().installation().major < 17 {
+        check(create, CONFIGURATION, "leave out --failover").await;
+        check(lab.command("slot status"), SLOT_MISSING, "does not exist").await;
+    } else {
+        check(create, 0, "holds changes from").await;
+        assert_eq!(status(&lab).await["failover"], true);
+    }
+    lab.finish().await;
+}

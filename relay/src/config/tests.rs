@@ -60,6 +60,15 @@ fn refusals_name_the_setting() {
     assert!(refusal("--sink stdout --pgslot s --pgport 0").starts_with("PGPORT is"));
     assert!(refusal("--sink stdout --pgslot s --pgsslmode on").starts_with("PGSSLMODE is"));
     assert!(refusal("--sink stdout --pgslot s --pgtables users").starts_with("read PGTABLES"));
+    for (words, beginning) in [
+        ("--exclude-columns public.users", "read --exclude-columns"),
+        ("--actions insert,upsert", "--actions is \"insert,upsert\""),
+        ("--messages a,,b", "--messages is"),
+        ("--origin local", "--origin is \"local\": use any or none"),
+    ] {
+        let refused = refusal(&format!("--sink stdout --pgslot s {words}"));
+        assert!(refused.starts_with(beginning), "{refused}");
+    }
 }
 
 #[test]

@@ -108,9 +108,7 @@ async fn exchange(
         (Answer::No(403, _), ExchangeDeclare::Declare) => Finding::fail(
             CHECK,
             format!("{user:?} may not declare it"),
-            format!(
-                "give {user:?} the permission to configure it, or use --exchange-declare passive"
-            ),
+            format!("{}; or use --exchange-declare passive", permit(broker)),
         ),
         (Answer::No(403, _), ExchangeDeclare::Passive | ExchangeDeclare::Off) => {
             Finding::ok(CHECK, "exists; its type cannot be seen by this user")
@@ -161,11 +159,21 @@ async fn may_write(connection: &Connection, broker: &Broker) -> Finding {
         Answer::No(403, _) => Finding::fail(
             CHECK,
             format!("{user:?} may not publish to it"),
-            format!("give {user:?} the permission to write it: rabbitmqctl set_permissions"),
+            permit(broker),
         ),
         Answer::No(_, said) => Finding::skip(CHECK, said),
         Answer::Lost(error) => Finding::failure(CHECK, &error),
     }
+}
+
+/// How to give the user what a relay needs, which is to declare and to write its exchange.
+fn permit(broker: &Broker) -> String {
+    let (vhost, user) = (broker.url.vhost(), broker.url.user());
+    let name = broker.exchange.replace('.', "\\.");
+    format!(
+        "run: rabbitmqctl set_permissions --vhost {vhost} {user} '^{name}$' '^{name}$' '' (in the \
+         place of all that {user} has there)"
+    )
 }
 
 /// Asks on a channel of its own.

@@ -1,4 +1,5 @@
 mod client;
+mod message_size;
 mod queue;
 
 use std::collections::BTreeSet;
@@ -83,6 +84,11 @@ impl Management {
         let queues = queues.filter(|queue| reached.contains(queue.name.as_str()));
         findings.extend(queues.map(Queue::judge));
         findings
+    }
+
+    /// `largest`: the bytes of the largest event that is sent.
+    pub(super) fn message_size(&self, largest: u64) -> Finding {
+        message_size::judge(&self.version, largest)
     }
 
     fn alarms(&self) -> Finding {

@@ -19,7 +19,7 @@ pub struct Identity {
 }
 
 /// The page of numbers in the text format of OpenMetrics 1.0, which Prometheus reads. The names are
-/// documented in docs/monitoring.md.
+/// documented in docs/monitoring/README.md.
 #[derive(Debug)]
 pub struct Page(Registry);
 

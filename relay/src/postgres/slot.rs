@@ -1,4 +1,5 @@
 use pgevents_proto::Lsn;
+use tokio_postgres::error::SqlState;
 
 use super::{PLUGIN, PostgresError, Sql, plugin_list};
 use crate::exit::Exit;
@@ -85,6 +86,14 @@ impl Slot {
             Err(error) => match error.as_db_error() {
                 Some(said) if plugin_list::is_refusal(said.message()) => {
                     Err(plugin_list::refused(sql, said.message()).await)
+                }
+                // An older server's function has no such argument.
+                Some(said) if failover && said.code() == &SqlState::UNDEFINED_FUNCTION => {
+                    Err(PostgresError::stop(
+                        Exit::Configuration,
+                        "a slot outlives a failover from PostgreSQL 17 on, and this server is \
+                         older: leave out --failover",
+                    ))
                 }
                 Some(_) | None => Err(sql.failure(error)),
             },

@@ -331,7 +331,8 @@ impl Postgres {
             self.folder.display(),
         ))?;
         if self.has_plugin_list() {
-            self.append_settings("output_plugin_libraries = 'pgoutput, test_decoding, pgevents'")?;
+            let list = "'pgoutput, test_decoding, wal2json, pgevents'";
+            self.append_settings(&format!("output_plugin_libraries = {list}"))?;
         }
         self.append_settings(settings)
     }

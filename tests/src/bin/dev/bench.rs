@@ -46,7 +46,7 @@ pub fn run(
         return Ok(());
     }
     let postgres = packages::ensure(progress, None, packages::Use::Servers)?;
-    packages::ensure_plugins(progress, &postgres)?;
+    packages::ensure_plugins(progress, &postgres, &["wal2json", "decoderbufs"])?;
     build::dist(progress, &postgres)?;
     let package = [
         "--release",

@@ -86,19 +86,24 @@ pub fn ensure_compiler(progress: &Progress) -> anyhow::Result<()> {
     install(progress, &compiler_packages())
 }
 
-/// Makes sure of the output plugins that pgevents is compared with, for that installation.
+/// Makes sure of other output plugins for that installation, which pgevents is compared with or
+/// replaces.
 ///
 /// # Errors
 ///
 /// When one is missing and cannot be installed.
-pub fn ensure_plugins(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+pub fn ensure_plugins(
+    progress: &Progress,
+    postgres: &Installation,
+    names: &[&str],
+) -> anyhow::Result<()> {
     let libraries = postgres.bindir.with_file_name("lib");
-    let missing: Vec<Package> = ["wal2json", "decoderbufs"]
-        .into_iter()
+    let missing: Vec<Package> = names
+        .iter()
         .filter(|name| !libraries.join(format!("{name}.so")).exists())
         .map(|name| {
             let package = format!("postgresql-{}-{name}", postgres.major);
-            (package, "a plugin to compare with")
+            (package, "another output plugin")
         })
         .collect();
     install(progress, &missing)
@@ -128,6 +133,21 @@ pub fn ensure_program_of(
         return Ok(());
     }
     install(progress, &[(package.into(), reason)])
+}
+
+/// Makes sure of what single tests meet beside the servers: the monitoring that reads the relay's
+/// numbers and knows the alert rules, and the plugin whose slots are swapped.
+///
+/// # Errors
+///
+/// When one is missing and cannot be installed.
+pub fn ensure_peers(progress: &Progress, postgres: &Installation) -> anyhow::Result<()> {
+    ensure_plugins(progress, postgres, &["wal2json"])?;
+    ensure_program(
+        progress,
+        "prometheus",
+        "reads the numbers, checks the alerts",
+    )
 }
 
 type Package = (String, &'static str);

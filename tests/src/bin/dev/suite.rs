@@ -7,7 +7,7 @@ mod stand_in;
 
 use std::process::{Command, ExitCode};
 
-use pgevents_tests::dist::Installation;
+use pgevents_tests::dist::{self, Installation};
 
 use crate::bench;
 use crate::build::{self, cargo, plugin_cargo};
@@ -108,6 +108,9 @@ impl Suite<'_> {
         if filter.is_none() {
             self.static_checks(postgres);
         }
+        if let Err(error) = packages::ensure_peers(self.progress, postgres) {
+            self.cannot("what tests meet beside the servers", &error);
+        }
         // One selection of packages for all of it: another would choose other features of the
         // dependencies and compile them again.
         let mut tests = cargo("test");
@@ -158,6 +161,14 @@ impl Suite<'_> {
         match packages::ensure_program(self.progress, "valgrind", "counts instructions") {
             Ok(()) => self.check(counts, &mut bench::instructions("check")),
             Err(error) => self.cannot(counts, &error),
+        }
+        match packages::ensure_program(self.progress, "prometheus", "checks the alerts") {
+            Ok(()) => {
+                self.check("alert rules", promtool("check").arg("alerts.yml"));
+                let tests = "tests of the alert rules";
+                self.check(tests, promtool("test").arg("alerts_test.yml"));
+            }
+            Err(error) => self.cannot("alert rules", &error),
         }
         self.check("documentation", &mut document(cargo("doc")));
         self.check(
@@ -210,6 +221,14 @@ impl Suite<'_> {
         anstream::println!("{BAD}✗{BAD:#} {name}: {error:#}");
         self.count.add_check(false);
     }
+}
+
+/// Prometheus's tool for rules, beside those of the project.
+fn promtool(what: &str) -> Command {
+    let mut command = Command::new("promtool");
+    command.current_dir(dist::workspace().join("docs/monitoring"));
+    command.args([what, "rules"]);
+    command
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ const RELEASES: [(&str, u32); 4] = [
     ("forky", 18),
 ];
 
-/// Makes sure of a major version's tree, which stays for the next time: server, client programs
-/// and server headers, but no JIT compiler.
+/// Makes sure of a major version's tree, which stays for the next time: server, client programs,
+/// server headers and wal2json, but no JIT compiler.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ const RELEASES: [(&str, u32); 4] = [
 /// give the packages.
 pub fn ensure(progress: &Progress, major: u32) -> anyhow::Result<Installation> {
     let folder = folder(major);
-    if !is_complete(&folder) {
+    if !is_complete(&folder, major) {
         unpack(progress, major, &folder)?;
     }
     Ok(Installation::of(&folder.join("pg_config"))?)
@@ -45,10 +45,20 @@ fn folder(major: u32) -> PathBuf {
     dist::target().join(format!("postgres/{major}"))
 }
 
-/// Written last. Holds the tree's own place, since the programs know their libraries by it.
-fn is_complete(folder: &Path) -> bool {
-    let place = fs::read_to_string(folder.join("complete")).unwrap_or_default();
-    Path::new(&place) == folder
+/// The package of the plugin whose slots are swapped for those of pgevents.
+fn wal2json(major: u32) -> String {
+    format!("postgresql-{major}-wal2json")
+}
+
+/// What is written last, into the file `complete`: the tree's own place, since the programs know their
+/// libraries by it, and what came to the packages later than that.
+fn mark(folder: &Path, major: u32) -> String {
+    format!("{}\n{}\n", folder.display(), wal2json(major))
+}
+
+fn is_complete(folder: &Path, major: u32) -> bool {
+    let found = fs::read_to_string(folder.join("complete")).unwrap_or_default();
+    found == mark(folder, major)
 }
 
 fn unpack(progress: &Progress, major: u32, folder: &Path) -> anyhow::Result<()> {
@@ -75,6 +85,7 @@ fn unpack(progress: &Progress, major: u32, folder: &Path) -> anyhow::Result<()> 
     let programs = [
         format!("postgresql-{major}"),
         format!("postgresql-client-{major}"),
+        wal2json(major),
     ];
     let mut packages = archive.with_libraries(&programs)?;
     // Programs of an older release run on this system's C library, and so can load a plugin that is
@@ -90,10 +101,8 @@ fn unpack(progress: &Progress, major: u32, folder: &Path) -> anyhow::Result<()> 
     tree.drop_jit()?;
     tree.link(own_libc)?;
     tree.write_pg_config().context("write pg_config")?;
-    let place = folder
-        .to_str()
-        .context("the target folder's name is UTF-8")?;
-    fs::write(folder.join("complete"), place).context("write the mark of a complete tree")
+    let mark = mark(folder, major);
+    fs::write(folder.join("complete"), mark).context("write the mark of a complete tree")
 }
 
 /// Name of this system's release; empty where it has none.
