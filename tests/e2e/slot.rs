@@ -101,6 +101,7 @@ async fn status_says_how_much_wal_a_slot_may_still_need_and_that_it_is_lost() {
 async fn a_slot_outlives_a_failover_where_the_server_can_do_that() {
     let mut lab = Lab::without_slot().await;
     lab.allow("leave out --failover");
+    lab.allow("failover => boolean");
     lab.allow("does not exist: check PGSLOT");
     let create = lab.command("slot create").flags("--failover");
     if lab.postgres().installation().major < 17 {
