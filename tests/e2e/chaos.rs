@@ -35,7 +35,7 @@ async fn faults_one_after_another_lose_nothing_and_show_no_gap() {
         seed,
         rounds: None,
         time: None,
-        schedule: Schedule::InTurn(FAULTS.to_vec()),
+        schedule: Schedule::faults(&FAULTS),
         rate: 5_000,
         pause: Duration::from_millis(200),
         logs: dist::target().join("chaos/short"),

@@ -42,7 +42,7 @@ pub struct Plan {
     pub schedule: Schedule,
     /// Rows a second.
     pub rate: u64,
-    /// Longest random time between the end of one round and the next fault.
+    /// Longest random time between the end of one round and the next fault; cuts follow at once.
     pub pause: Duration,
     /// Where the logs of all parts go.
     pub logs: PathBuf,
@@ -87,7 +87,9 @@ async fn play(
         let mut rng = Rng::with_seed(plan.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let deed = plan.schedule.deed(number, &mut rng);
         number += 1;
-        sleep(plan.pause.mul_f64(rng.f64())).await;
+        if let Deed::Fault(_) = deed {
+            sleep(plan.pause.mul_f64(rng.f64())).await;
+        }
         let round = play_round(stage, plan, number, deed, &mut rng).await?;
         progress(&round);
         report.add(round);

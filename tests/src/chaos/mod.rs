@@ -32,5 +32,5 @@ pub use self::error::ChaosError;
 pub use self::fault::Fault;
 pub use self::lane::{CutPoint, Lane, Side};
 pub use self::report::{Report, Round};
-pub use self::schedule::Schedule;
+pub use self::schedule::{Deed, Schedule};
 pub use self::violation::Violation;

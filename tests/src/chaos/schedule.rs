@@ -13,13 +13,11 @@ pub enum Schedule {
     /// Faults drawn by their weight, without an end.
     Drawn(Vec<Fault>),
     /// Every one of these, once, in this order.
-    InTurn(Vec<Fault>),
-    /// Connections are cut at every one of these points, once.
-    Sweep(Vec<CutPoint>),
+    InTurn(Vec<Deed>),
 }
 
 /// What is done in one round.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// A fault, with parameters that the seed chooses.
     Fault(Fault),
@@ -28,20 +26,46 @@ pub enum Deed {
 }
 
 impl Schedule {
+    /// These faults, once each, in this order.
+    pub fn faults(faults: &[Fault]) -> Self {
+        Self::InTurn(faults.iter().copied().map(Deed::Fault).collect())
+    }
+
+    /// Cuts at so many bytes, from the first on, in both directions on both sides.
+    pub fn sweep(cuts: u64) -> Self {
+        Self::InTurn(CutPoint::sweep(cuts).into_iter().map(Deed::Cut).collect())
+    }
+
+    /// The counts that a release is judged by: 200 kills of the relay, 50 of PostgreSQL and 50 of
+    /// RabbitMQ, mixed by the seed, and 2,000 cuts behind them.
+    pub fn full(seed: u64) -> Self {
+        let kills = [
+            (200, Fault::RelayKill),
+            (50, Fault::PostgresKill),
+            (50, Fault::BrokerKill),
+        ];
+        let kills = kills.into_iter();
+        let mut deeds: Vec<Deed> = kills
+            .flat_map(|(times, fault)| std::iter::repeat_n(Deed::Fault(fault), times))
+            .collect();
+        Rng::with_seed(seed).shuffle(&mut deeds);
+        deeds.extend(CutPoint::sweep(2_000).into_iter().map(Deed::Cut));
+        Self::InTurn(deeds)
+    }
+
     /// How many rounds it has; `None`: as many as one likes.
     pub fn rounds(&self) -> Option<u64> {
         match self {
             Self::Drawn(_) => None,
-            Self::InTurn(faults) => Some(faults.len() as u64),
-            Self::Sweep(points) => Some(points.len() as u64),
+            Self::InTurn(deeds) => Some(deeds.len() as u64),
         }
     }
 
     /// Whether this fault may come.
     pub fn has(&self, fault: Fault) -> bool {
         match self {
-            Self::Drawn(faults) | Self::InTurn(faults) => faults.contains(&fault),
-            Self::Sweep(_) => false,
+            Self::Drawn(faults) => faults.contains(&fault),
+            Self::InTurn(deeds) => deeds.contains(&Deed::Fault(fault)),
         }
     }
 
@@ -49,8 +73,7 @@ impl Schedule {
     pub fn deed(&self, round: u64, rng: &mut Rng) -> Deed {
         match self {
             Self::Drawn(faults) => Deed::Fault(draw(faults, rng)),
-            Self::InTurn(faults) => Deed::Fault(faults[round as usize]),
-            Self::Sweep(points) => Deed::Cut(points[round as usize]),
+            Self::InTurn(deeds) => deeds[round as usize],
         }
     }
 }

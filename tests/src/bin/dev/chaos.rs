@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use pgevents_tests::chaos::campaign::{self, Plan};
-use pgevents_tests::chaos::{ChaosError, CutPoint, Fault, Schedule};
+use pgevents_tests::chaos::{ChaosError, Fault, Schedule};
 use pgevents_tests::dist;
 use pgevents_tests::lab::SmallDisk;
 
@@ -31,9 +31,13 @@ pub struct Options {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT")]
     only: Vec<Fault>,
     /// Instead of random faults: cut new connections at so many bytes, in turn in both directions on
-    /// both sides, every n-th byte from the first on
+    /// both sides, every n-th byte from the first on, without a pause
     #[arg(long, value_name = "N", conflicts_with = "only")]
     cuts: Option<u64>,
+    /// 200 kills of the relay, 50 of PostgreSQL and 50 of RabbitMQ, mixed, then 2,000 cuts: about three
+    /// quarters of an hour
+    #[arg(long, conflicts_with_all = ["only", "cuts"])]
+    full: bool,
     /// Rows that are written in a second
     #[arg(long, default_value_t = 6_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "ROWS")]
     rate: u64,
@@ -64,12 +68,13 @@ pub fn list() {
 /// When a promise was broken; the seed that replays it and both logs have then been named.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(0..1 << 32));
-    let rounds = match (options.rounds, options.minutes, options.cuts) {
-        (None, None, None) => Some(ROUNDS),
-        (rounds, _, _) => rounds,
+    let rounds = match (options.rounds, options.minutes) {
+        (None, None) if options.cuts.is_none() && !options.full => Some(ROUNDS),
+        (rounds, _) => rounds,
     };
     let schedule = match options.cuts {
-        Some(count) => Schedule::Sweep(CutPoint::sweep(count)),
+        _ if options.full => Schedule::full(seed),
+        Some(count) => Schedule::sweep(count),
         None if options.only.is_empty() => Schedule::Drawn(all()),
         None => Schedule::Drawn(options.only.clone()),
     };
@@ -130,6 +135,9 @@ fn again(options: &Options) -> String {
     }
     if let Some(minutes) = options.minutes {
         line.push_str(&format!(" --minutes {minutes}"));
+    }
+    if options.full {
+        line.push_str(" --full");
     }
     if let Some(cuts) = options.cuts {
         line.push_str(&format!(" --cuts {cuts}"));

@@ -266,7 +266,7 @@ impl Workshop<'_> {
             seed: SEED,
             rounds: None,
             time: None,
-            schedule: Schedule::InTurn(FAULTS.to_vec()),
+            schedule: Schedule::faults(&FAULTS),
             rate: RATE,
             pause: Duration::from_millis(100),
             logs: dist::target().join("chaos/mutant"),
