@@ -192,6 +192,9 @@ async fn silent_server(lab: &Lab) -> Duration {
     insert(lab, 2, 2).await;
     relay.logs("PostgreSQL has been silent").await;
     let took = silent.elapsed();
+    // The server has not heard of the end either: its walsender holds the slot until it is ended.
+    lab.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+        .await;
     proxy.set(Fault::None);
     assert_eq!(number_of(&queue.next().await), 2);
     took
