@@ -162,6 +162,7 @@ async fn a_peer_that_has_fallen_silent_is_noticed_in_time_on_either_side() {
     let mut lab = Lab::start().await;
     lab.allow("PostgreSQL has been silent");
     lab.allow("connect to PostgreSQL at 127.0.0.1");
+    lab.allow("terminating connection due to administrator command");
     let mut other = Lab::start().await;
     other.allow("connect to RabbitMQ at amqp://127.0.0.1");
     other.allow("keep the connection to RabbitMQ");
@@ -193,8 +194,11 @@ async fn silent_server(lab: &Lab) -> Duration {
     relay.logs("PostgreSQL has been silent").await;
     let took = silent.elapsed();
     // The server has not heard of the end either: its walsender holds the slot until it is ended.
-    lab.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
-        .await;
+    lab.sql(&format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{}'",
+        lab.name()
+    ))
+    .await;
     proxy.set(Fault::None);
     assert_eq!(number_of(&queue.next().await), 2);
     took

