@@ -17,6 +17,7 @@ mod frame;
 mod message;
 mod options;
 mod output;
+mod row;
 mod session;
 mod transaction;
 mod value;
