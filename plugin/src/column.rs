@@ -5,6 +5,7 @@ use pgrx::pg_sys::{self, Oid};
 
 use crate::ffi::{
     Attribute, MemoryContext, OutputFunction, TypeOutput, composite_attributes, has_json_cast,
+    unless_error,
 };
 
 /// Composite types that contain each other deeper than this are shown as text.
@@ -53,6 +54,8 @@ pub enum Form {
     Output(OutputFunction),
     /// An array or a composite, by a function that returns JSON as a text.
     Json(OutputFunction),
+    /// The type's own code cannot be loaded: the library of its extension is gone.
+    Unreadable,
 }
 
 impl Form {
@@ -97,20 +100,25 @@ fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
         pg_sys::JSONOID => (Form::Varlena { text: true }, Kind::Json),
         pg_sys::NUMERICOID => (Form::Numeric(Vec::new()), Kind::Numeric),
         pg_sys::JSONBOID => (
-            Form::Output(OutputFunction::new(output.function, memory)),
+            by_function(output.function, Form::Output, memory),
             Kind::Json,
         ),
         base => match json_function(&output) {
             Some(function) if !runs_user_cast(base, 0) => (
-                Form::Json(OutputFunction::new(Oid::from(function), memory)),
+                by_function(Oid::from(function), Form::Json, memory),
                 Kind::Json,
             ),
             _ => (
-                Form::Output(OutputFunction::new(output.function, memory)),
+                by_function(output.function, Form::Output, memory),
                 Kind::Text,
             ),
         },
     }
+}
+
+/// Looking a function up loads its library, which may be gone while the WAL still has the type.
+fn by_function(function: Oid, form: fn(OutputFunction) -> Form, memory: &MemoryContext) -> Form {
+    unless_error(|| OutputFunction::new(function, memory)).map_or(Form::Unreadable, form)
 }
 
 /// The function that makes JSON of a value without being told its type.

@@ -142,6 +142,7 @@ pub fn write(
             if !numeric_text(stored.unwrap_or_default(), text)? {
                 return Err(ValueError::Omitted(OmittedReason::Unreadable, 0));
             }
+            room.fits(text.len(), frame)?;
             frame.value_bytes(text)?;
         }
         Form::Output(function) => {
@@ -157,6 +158,7 @@ pub fn write(
             let output = ffi::unless_error(|| unsafe { ffi::payload(function.call(datum)) });
             write_output(output.flatten(), encoding, room, frame)?;
         }
+        Form::Unreadable => return Err(ValueError::Omitted(OmittedReason::Unreadable, 0)),
     }
     Ok(())
 }

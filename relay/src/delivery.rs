@@ -24,7 +24,7 @@ use caution::Caution;
 pub use counts::Counts;
 pub use feed::{Feed, Outgoing, Outlet, Oversized};
 pub use flow::Flow;
-use patience::Patience;
+use patience::{Patience, Silences};
 pub use policy::{Policy, TooLarge, Unroutable};
 pub use resume::resume_after;
 pub use window::Window;
@@ -80,6 +80,7 @@ pub struct Delivery {
     window: Window,
     caution: Caution,
     patience: Patience,
+    silences: Silences,
     stopping: bool,
     counts: Counts,
     /// When the session started.
@@ -98,6 +99,7 @@ impl Delivery {
             window,
             caution: Caution::default(),
             patience: Patience::default(),
+            silences: Silences::default(),
             stopping: false,
             counts: Counts::default(),
             started: Duration::ZERO,
@@ -280,7 +282,9 @@ impl Delivery {
         self.patience
             .sink_silence(now, due, self.policy.confirm_timeout)?;
         // Nobody listens to the server while events have to wait.
-        self.patience.server_silence(now, self.next() == Next::Read)
+        let (listening, acknowledged) = (self.next() == Next::Read, self.ack.flush());
+        self.patience
+            .server_silence(now, listening, &mut self.silences, acknowledged)
     }
 
     /// The position that may be acknowledged now; 0/0: none yet in this session. It never goes back.

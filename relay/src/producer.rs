@@ -83,6 +83,10 @@ pub async fn run(
                 info!("{}", Chain(&failure));
                 return Ok(());
             }
+            // It has worked before: certificates are being renewed, or an address leads elsewhere.
+            Fate::Stop(_) if failure.is_tls() && relay.last.is_some() => {
+                relay.report(&failure, delay)
+            }
             Fate::Stop(_) => return Err(failure),
             Fate::Wait => {
                 info!("{}", Chain(&failure));

@@ -19,3 +19,13 @@ async fn an_idle_slot_lets_go_of_the_wal_of_other_databases() {
     println!("{}", endurance::other_database(&mut lab, 160 << 20).await);
     lab.finish().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_nobody_wants_does_not_end_the_stream() {
+    let mut lab = Lab::without_slot().await;
+    println!(
+        "{}",
+        endurance::unwanted_transaction(&mut lab, 200_000).await
+    );
+    lab.finish().await;
+}

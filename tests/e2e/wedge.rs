@@ -12,6 +12,15 @@ const UNREADABLE: &str = "CREATE TYPE bad;
         AS 'pg_node_tree_in';
     CREATE TYPE bad (INPUT = bad_in, OUTPUT = bad_out, LIKE = text)";
 
+/// A type whose output function is in a library that is not there, as after `DROP EXTENSION` and the
+/// removal of its package, while the WAL still has rows.
+const LIBRARY_GONE: &str = "CREATE TYPE gone;
+    CREATE FUNCTION gone_in(cstring) RETURNS gone LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+    SET check_function_bodies = off;
+    CREATE FUNCTION gone_out(gone) RETURNS cstring LANGUAGE c IMMUTABLE STRICT
+        AS '$libdir/no_such_library', 'gone_out';
+    CREATE TYPE gone (INPUT = gone_in, OUTPUT = gone_out, LIKE = text)";
+
 #[tokio::test]
 async fn a_value_above_the_limit_becomes_a_marker_and_the_next_row_flows() {
     let lab = Lab::without_slot().await;
@@ -72,6 +81,24 @@ async fn a_value_of_256_mb_becomes_a_marker_and_the_next_row_flows() {
             &format!(r#"{{"table_name":"public.documents","old":{first},"new":{second},"id":2,"diff":{{"id":2}},"action":"U"}}"#),
             &format!(r#"{{"table_name":"public.documents","old":{second},"new":{{"id":2,"body":"small"}},"id":2,"diff":{{"body":"small"}},"action":"U"}}"#),
             r#"{"table_name":"public.documents","old":{},"new":{"id":3,"body":"next"},"id":3,"diff":{"id":3,"body":"next"},"action":"I"}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_type_whose_library_is_gone_becomes_a_marker_and_the_next_row_flows() {
+    let marker = r#"{"pgevents_omitted":"unreadable","bytes":0}"#;
+    let row = format!(r#"{{"id":1,"gone":{marker},"many":{marker},"note":"a"}}"#);
+    check(
+        &format!(
+            "{LIBRARY_GONE}; CREATE TABLE odd (id int PRIMARY KEY, gone gone, many gone[], note text);
+             ALTER TABLE odd REPLICA IDENTITY FULL"
+        ),
+        "INSERT INTO odd VALUES (1, 'x', '{y}', 'a'), (2, NULL, NULL, 'b')",
+        &[
+            &format!(r#"{{"table_name":"public.odd","old":{{}},"new":{row},"id":1,"diff":{row},"action":"I"}}"#),
+            r#"{"table_name":"public.odd","old":{},"new":{"id":2,"gone":null,"many":null,"note":"b"},"id":2,"diff":{"id":2,"note":"b"},"action":"I"}"#,
         ],
     )
     .await;

@@ -158,7 +158,7 @@ impl Forwarder {
         let event = Outgoing {
             routing_key,
             message_id: &self.message_id,
-            commit_time: self.commit_time,
+            commit_time: Some(self.commit_time),
             // wal2json does not say whether an old row is complete.
             kind: None,
             utf8: true,

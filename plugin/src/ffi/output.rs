@@ -71,10 +71,20 @@ fn rethrow_unless_about_the_value(payload: Box<dyn Any + Send>) {
 }
 
 /// Whether an SQLSTATE is of class 57 (operator intervention), 53 (insufficient resources) or 40
-/// (rollback). Source: PostgreSQL docs, "Error Codes"; `MAKE_SQLSTATE` packs six bits a character.
+/// (rollback), or 58030 (I/O error) or 55P03 (a lock is not to be had): what passes, so that the value
+/// can be read another time. Source: PostgreSQL docs, "Error Codes"; `MAKE_SQLSTATE` packs six bits a
+/// character.
 fn is_about_the_server(sqlstate: i32) -> bool {
-    let class = |first: u8, second: u8| i32::from(first - b'0') | i32::from(second - b'0') << 6;
-    [class(b'5', b'7'), class(b'5', b'3'), class(b'4', b'0')].contains(&(sqlstate & 0xFFF))
+    let packed = |code: &[u8]| {
+        let digits = code.iter().rev();
+        digits.fold(0, |sum, &digit| sum << 6 | i32::from(digit - b'0'))
+    };
+    [b"57", b"53", b"40"]
+        .map(|class| packed(class))
+        .contains(&(sqlstate & 0xFFF))
+        || [b"58030", b"55P03"]
+            .map(|code| packed(code))
+            .contains(&sqlstate)
 }
 
 /// How values of a type become text or JSON.

@@ -30,8 +30,9 @@ pub struct Outgoing<'a> {
     pub kind: Option<&'static str>,
     /// Whether the body is UTF-8; that of a logical message need not be.
     pub utf8: bool,
-    /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC.
-    pub commit_time: u64,
+    /// When its transaction committed, in seconds since 1970-01-01 00:00 UTC; `None`: a message outside
+    /// of any transaction.
+    pub commit_time: Option<u64>,
     /// The event.
     pub body: &'a [u8],
 }
@@ -76,8 +77,8 @@ pub struct Feed {
     system_id: u64,
     key: EventKeyPrefix,
     end_lsn: Lsn,
-    /// Seconds since 1970.
-    commit_time: u64,
+    /// As in [`Outgoing`].
+    commit_time: Option<u64>,
     json: EventJson,
     body: Vec<u8>,
     message_id: String,
@@ -96,7 +97,7 @@ impl Feed {
             system_id: 0,
             key: EventKeyPrefix::default(),
             end_lsn: Lsn::INVALID,
-            commit_time: 0,
+            commit_time: None,
             json: EventJson::new(),
             body: Vec::new(),
             message_id: String::new(),
@@ -117,7 +118,7 @@ impl Feed {
     /// transaction, and nothing is acknowledged before it has arrived.
     pub fn announce(&mut self, gap: &Gap, now: i64, outlet: &mut impl Outlet) {
         self.message_id = gap.id();
-        self.commit_time = u64::try_from(now / 1_000_000).unwrap_or(0);
+        self.commit_time = u64::try_from(now / 1_000_000).ok();
         self.body = gap.record(now - PG_EPOCH_UNIX_MICROS).into_bytes();
         let kind = Some(Gap::TYPE);
         self.publish(Gap::ROUTING_KEY, Body::Event { kind }, outlet);
@@ -169,7 +170,7 @@ impl Feed {
                 self.key
                     .reset(self.system_id, begin.end_lsn, begin.commit_time);
                 let micros = begin.commit_time.saturating_add(PG_EPOCH_UNIX_MICROS);
-                self.commit_time = u64::try_from(micros / 1_000_000).unwrap_or(0);
+                self.commit_time = u64::try_from(micros / 1_000_000).ok();
                 self.backlog.begin(begin.end_lsn, micros);
             }
             Event::Change(change) => return self.change(&change, outlet),
@@ -234,6 +235,7 @@ impl Feed {
             Some(index) => self.key.write(index, &mut self.message_id),
             // Outside any transaction: its own position names it, and no commit ends there.
             None => {
+                self.commit_time = None;
                 EventKeyPrefix::new(self.system_id, message.lsn, 0).write(0, &mut self.message_id)
             }
         }

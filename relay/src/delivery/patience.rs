@@ -1,11 +1,46 @@
 use std::time::Duration;
 
+use pgevents_proto::Lsn;
+
 use super::{Failure, Flow};
 
 /// Silence of the server after which it is asked for a sign of life, and after which it counts as
 /// dead.
 const ASK_AFTER: Duration = Duration::from_secs(10);
 const SILENT_AFTER: Duration = Duration::from_secs(20);
+
+/// How often the latter is doubled at most: to more than ten minutes.
+const DOUBLINGS: u32 = 5;
+
+/// Silences of the server, over all sessions, without progress between them. A server can replay what
+/// it neither sends nor counts for as long as it takes, and would start again with the next session: so
+/// the relay waits twice as long each time, and gets through.
+#[derive(Debug, Default)]
+pub(super) struct Silences {
+    /// What was acknowledged at the last one.
+    at: Lsn,
+    times: u32,
+}
+
+impl Silences {
+    /// How long the server may be silent while this is what is acknowledged.
+    fn limit(&self, acknowledged: Lsn) -> Duration {
+        let times = match self.at == acknowledged {
+            true => self.times,
+            false => 0,
+        };
+        SILENT_AFTER * (1 << times.min(DOUBLINGS))
+    }
+
+    /// One more.
+    fn count(&mut self, acknowledged: Lsn) {
+        if self.at != acknowledged {
+            *self = Self::default();
+        }
+        self.at = acknowledged;
+        self.times = self.times.saturating_add(1);
+    }
+}
 
 /// How long each side has been silent. Signs of life are only noted; the ticks put a time to them,
 /// so that no event costs a look at a clock.
@@ -87,18 +122,22 @@ impl Patience {
         }
     }
 
-    /// Checks the server; `listening`: what it says is read. Returns whether to ask it.
+    /// Checks the server; `listening`: what it says is read; `silences`: those before, and what is
+    /// `acknowledged` now. Returns whether to ask it.
     pub(super) fn server_silence(
         &mut self,
         now: Duration,
         listening: bool,
+        silences: &mut Silences,
+        acknowledged: Lsn,
     ) -> Result<bool, Failure> {
         if self.server.broken || !listening {
             self.server.broken = true;
             self.asked = false;
         }
         let silent = self.server.until(now);
-        if silent > SILENT_AFTER {
+        if silent > silences.limit(acknowledged) {
+            silences.count(acknowledged);
             return Err(Failure::ServerSilent(silent));
         }
         let ask = silent > ASK_AFTER && !self.asked;
@@ -110,6 +149,8 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: Lsn = Lsn(7);
 
     const LIMIT: Duration = Duration::from_secs(30);
 
@@ -142,22 +183,59 @@ mod tests {
 
     #[test]
     fn a_silent_server_is_asked_once_and_then_given_up() {
-        let mut patience = Patience::since(at(0));
+        let (mut patience, mut silences) = (Patience::since(at(0)), Silences::default());
         let asked: Vec<u64> = (1..=20)
-            .filter(|second| patience.server_silence(at(*second), true) == Ok(true))
+            .filter(|second| {
+                patience.server_silence(at(*second), true, &mut silences, HERE) == Ok(true)
+            })
             .collect();
         assert_eq!(asked, [11]);
         let silent = Err(Failure::ServerSilent(at(21)));
-        assert_eq!(patience.server_silence(at(21), true), silent);
+        assert_eq!(
+            patience.server_silence(at(21), true, &mut silences, HERE),
+            silent
+        );
     }
 
     #[test]
     fn a_server_that_nobody_listens_to_is_not_silent() {
-        let mut patience = Patience::since(at(0));
-        assert_eq!(patience.server_silence(at(500), false), Ok(false));
-        assert_eq!(patience.server_silence(at(510), true), Ok(false));
+        let (mut patience, mut silences) = (Patience::since(at(0)), Silences::default());
+        assert_eq!(
+            patience.server_silence(at(500), false, &mut silences, HERE),
+            Ok(false)
+        );
+        assert_eq!(
+            patience.server_silence(at(510), true, &mut silences, HERE),
+            Ok(false)
+        );
         patience.server_speaks();
-        assert_eq!(patience.server_silence(at(530), true), Ok(false));
-        assert_eq!(patience.server_silence(at(541), true), Ok(true));
+        assert_eq!(
+            patience.server_silence(at(530), true, &mut silences, HERE),
+            Ok(false)
+        );
+        assert_eq!(
+            patience.server_silence(at(541), true, &mut silences, HERE),
+            Ok(true)
+        );
+    }
+
+    #[test]
+    fn silence_is_borne_longer_each_time_until_something_is_acknowledged() {
+        let mut silences = Silences::default();
+        let mut lasts = |acknowledged: Lsn| {
+            let mut patience = Patience::since(at(0));
+            let mut last = 0;
+            while patience
+                .server_silence(at(last), true, &mut silences, acknowledged)
+                .is_ok()
+            {
+                last += 1;
+            }
+            last
+        };
+        assert_eq!([lasts(HERE), lasts(HERE), lasts(HERE)], [21, 41, 81]);
+        assert_eq!([lasts(Lsn(8)), lasts(Lsn(8))], [21, 41]);
+        let many: Vec<u64> = (0..9).map(|_| lasts(HERE)).collect();
+        assert_eq!(many[6..], [641, 641, 641]);
     }
 }

@@ -18,13 +18,16 @@ pub struct Server {
 pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
     let query = "SELECT current_setting('wal_level'), rolsuper OR rolreplication,
             (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'),
-            current_user::text
+            current_user::text, pg_catalog.pg_is_in_recovery()
         FROM pg_catalog.pg_roles WHERE rolname = current_user";
     let row = sql
         .client()
         .query_one(query, &[])
         .await
         .map_err(|error| sql.failure(error))?;
+    if row.get::<_, bool>(4) {
+        return Err(PostgresError::Standby);
+    }
     if row.get::<_, &str>(0) != "logical" {
         return Err(PostgresError::stop(
             Exit::Configuration,

@@ -38,6 +38,12 @@ pub enum PostgresError {
     /// The server said no; some reasons pass, some do not.
     #[error("{0}")]
     Refused(Refusal),
+    /// The server is a standby that has not been promoted; try again, as an address may lead there for
+    /// a while.
+    #[error(
+        "start on a standby server: it is in recovery (let PGHOST lead to the primary, or promote it)"
+    )]
+    Standby,
     /// The server sent what its protocol does not allow here; reconnect.
     #[error("understand PostgreSQL: {0}")]
     Protocol(String),
@@ -54,11 +60,16 @@ pub struct Refusal {
     closed: bool,
 }
 
+const SLOT_LOST: &str = "the slot is lost, changes are missing; drop it, start anew, and raise \
+                         max_slot_wal_keep_size";
+
 impl PostgresError {
     /// What the relay does about it.
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Unreachable { .. } | Self::Lost(_) | Self::Protocol(_) => Fate::Retry,
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Protocol(_) | Self::Standby => {
+                Fate::Retry
+            }
             Self::Tls { .. } => Fate::Stop(Exit::Configuration),
             Self::Refused(refusal) => refusal.fate,
         }
@@ -141,7 +152,11 @@ impl Refusal {
                 "install the pgevents.so that was built for this server's major version".to_owned(),
                 Fate::Stop(Exit::Version),
             ),
-            "58P01" => (
+            // "requested WAL segment ... has already been removed"
+            "58P01" if message.contains("WAL segment") => {
+                (SLOT_LOST.to_owned(), Fate::Stop(Exit::SlotLost))
+            }
+            "58P01" if message.contains("\"pgevents\"") => (
                 "install the output plugin on the database server: copy pgevents.so to the folder \
                  that `pg_config --pkglibdir` prints"
                     .to_owned(),
@@ -170,12 +185,7 @@ impl Refusal {
                 Fate::Retry,
             ),
             "55006" => ("waiting for it to be free".to_owned(), Fate::Wait),
-            "55000" if is_lost(message) => (
-                "the slot is lost, changes are missing; drop it, start anew, and raise \
-                 max_slot_wal_keep_size"
-                    .to_owned(),
-                Fate::Stop(Exit::SlotLost),
-            ),
+            "55000" if is_lost(message) => (SLOT_LOST.to_owned(), Fate::Stop(Exit::SlotLost)),
             "55000" => (
                 "set wal_level = logical and restart the server, or use a slot of this database"
                     .to_owned(),
@@ -350,5 +360,17 @@ mod tests {
             Fate::Stop(Exit::SlotLost),
             "max_slot_wal_keep_size",
         );
+        check(
+            "58P01",
+            "requested WAL segment 00000001000000A3000000FE has already been removed",
+            Fate::Stop(Exit::SlotLost),
+            "max_slot_wal_keep_size",
+        );
+    }
+
+    #[test]
+    fn a_file_that_the_server_misses_for_itself_is_waited_for() {
+        let missing = "could not access file \"$libdir/postgis-3\": No such file or directory";
+        check("58P01", missing, Fate::Retry, "postgis-3");
     }
 }

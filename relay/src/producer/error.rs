@@ -97,6 +97,14 @@ impl ProducerError {
         }
     }
 
+    /// Whether one side did not accept the other's TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(
+            self,
+            Self::Postgres(PostgresError::Tls { .. }) | Self::Publish(PublishError::Tls { .. })
+        )
+    }
+
     /// What the relay does about it.
     pub fn fate(&self) -> Fate {
         match self {

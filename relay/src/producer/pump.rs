@@ -26,7 +26,7 @@ use crate::{
 /// How often clocks are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the server may take to end the stream after everything has been acknowledged.
+/// How long the last report, with its position on the disk, and the server's end of the stream may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long what is on its way may take to arrive when the server shuts down.
@@ -370,15 +370,18 @@ impl Out<'_> {
 
 /// Makes the last report, and sees the server end the stream.
 async fn farewell(status: StatusTask, mut reader: Reader) -> Result<(), ProducerError> {
-    status.close().await.map_err(ProducerError::Status)?;
     let ending = async {
+        status.close().await.map_err(ProducerError::Status)?;
         // The server reads the report before it closes; what it still sends will come again.
         while reader.fill().await.is_ok() {
             while let Ok(Some(_)) = reader.message() {}
         }
+        Ok(())
     };
-    if timeout(FAREWELL, ending).await.is_err() {
-        debug!("the server has not closed the connection in time");
-    }
-    Ok(())
+    timeout(FAREWELL, ending).await.unwrap_or_else(|_| {
+        debug!(
+            "the last report was not written, or the server has not closed the connection, in time"
+        );
+        Ok(())
+    })
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::sync::watch;
 use tracing::info;
 
@@ -13,6 +15,10 @@ use crate::{
     publish::Sink,
     walsender::{Reader, Session, StatusTask, System},
 };
+
+/// Longest `wal_sender_timeout` of a stream. Half of it passes until a server that replays what it does
+/// not send answers, and that has to be well before its silence counts as death.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A running stream.
 #[derive(Debug)]
@@ -65,10 +71,15 @@ impl<'a> Relay<'a> {
         } = self.start(&sql, free, system, wal_end).await?;
         let from = position.acknowledged;
         self.walsender = Some(session.process_id());
+        // Without a timeout the server listens all the time.
+        let timeout = server.wal_sender_timeout.map(|t| t.min(SERVER_TIMEOUT));
+        if let Some(timeout) = timeout.filter(|t| Some(*t) != server.wal_sender_timeout) {
+            answered(session.set_timeout(timeout)).await?;
+        }
         let streaming = session.stream(&config.slot, from, &config.plugin_options);
         let (reader, writer) = answered(streaming).await?;
         // Three reports fit into the server's patience, whatever that is set to.
-        let patience = server.wal_sender_timeout.map(|timeout| timeout / 3);
+        let patience = timeout.map(|timeout| timeout / 3);
         let interval = patience.map_or(config.status_interval, |p| p.min(config.status_interval));
         let file = config.state_file.clone();
         let (recorder, record) = Recorder::new(file, position.clone(), gap.is_none());

@@ -90,8 +90,11 @@ impl Publisher {
         let properties = self
             .properties
             .clone()
-            .with_timestamp(event.commit_time)
             .with_message_id(short(event.message_id));
+        let properties = match event.commit_time {
+            Some(seconds) => properties.with_timestamp(seconds),
+            None => properties,
+        };
         let properties = match event.kind {
             // The `type` costs 12 bytes, and only where there is something to say; a table of
             // headers would cost 30.

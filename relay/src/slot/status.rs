@@ -37,7 +37,10 @@ impl Status {
             let before = slot.current;
             sleep(Duration::from_secs(seconds.into())).await;
             slot = found().await?;
-            let written = slot.current.zip(before).map(|(now, then)| now.0 - then.0);
+            let written = slot
+                .current
+                .zip(before)
+                .map(|(now, then)| now.0.saturating_sub(then.0));
             wal_rate = written.map(|bytes| bytes as f64 / started.elapsed().as_secs_f64());
         }
         Ok(Self {

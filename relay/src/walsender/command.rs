@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use fallible_iterator::FallibleIterator;
 use pgevents_proto::Lsn;
 use postgres_protocol::message::{backend::Message, frontend};
@@ -47,6 +49,20 @@ impl Session {
         let ((id, timeline), wal_end) = system
             .ok_or_else(|| PostgresError::Protocol("IDENTIFY_SYSTEM without an answer".into()))?;
         Ok((System { id, timeline }, wal_end))
+    }
+
+    /// Says after what silence of the relay the server gives this session up. While the server replays
+    /// a transaction of which nothing is sent it reads what the relay says, and answers, only once half
+    /// of that has passed. Source: PostgreSQL `src/backend/replication/walsender.c`, WalSndUpdateProgress.
+    ///
+    /// # Errors
+    ///
+    /// A refusal, or a broken connection.
+    pub async fn set_timeout(&mut self, timeout: Duration) -> Result<(), PostgresError> {
+        let command = format!("SET wal_sender_timeout = {}", timeout.as_millis());
+        self.send(|out| frontend::query(&command, out)).await?;
+        while !matches!(self.message().await?, Message::ReadyForQuery(_)) {}
+        Ok(())
     }
 
     /// Starts to stream the transactions that end after `from`, or after the slot's position if that

@@ -18,6 +18,10 @@ const WIDE: (u64, u64) = (1_100_000, 1_900);
 /// WAL that another database writes, in bytes.
 const OTHER: u64 = 1 << 30;
 
+/// Rows of a transaction of which nothing is sent: the server replays them for longer than the relay
+/// bears its silence.
+const UNWANTED: u64 = 40_000_000;
+
 /// How long a broker takes no events.
 const STALL: Duration = Duration::from_secs(180);
 
@@ -30,6 +34,8 @@ pub enum Scenario {
     Bytes,
     /// Another database writes 1 GB while ours is idle
     Retention,
+    /// A transaction of 40,000,000 rows of which none is wanted
+    Quiet,
     /// A broker blocked for three minutes, while the server waits one second for signs of life
     Stall,
 }
@@ -58,6 +64,9 @@ async fn one(scenario: Scenario) -> String {
         Scenario::Rows => transaction(&mut lab, MANY).await,
         Scenario::Bytes => transaction(&mut lab, WIDE).await,
         Scenario::Retention => endurance::other_database(&mut lab, OTHER).await.to_string(),
+        Scenario::Quiet => endurance::unwanted_transaction(&mut lab, UNWANTED)
+            .await
+            .to_string(),
         Scenario::Stall => {
             lab.create_slot().await;
             endurance::stalled_broker(&mut lab, STALL).await.to_string()
