@@ -58,3 +58,31 @@ async fn filters_leave_out_tables_and_actions_and_json_is_a_line_each() {
     assert!(delete.ends_with(r#""diff":{},"action":"D"}}"#), "{delete}");
     lab.finish().await;
 }
+
+#[tokio::test]
+async fn on_a_terminal_it_shows_what_has_changed_in_colour_unless_nobody_wants_colour() {
+    let lab = lab().await;
+    let look = |name: &str| {
+        let queue = format!("{}_{name}", lab.name());
+        let command = lab
+            .command("consumer_debug")
+            .env("RABBITMQ_QUEUE_NAME", &queue);
+        command.on_a_terminal()
+    };
+    let coloured = look("coloured").start();
+    let plain = look("plain").env("NO_COLOR", "1").start();
+    for terminal in [&coloured, &plain] {
+        terminal.prints_with("waiting for events").await;
+    }
+    let _relay = lab.producer().start();
+    lab.sql("INSERT INTO users VALUES (1, 1.10); UPDATE users SET n = 2")
+        .await;
+    let changed = coloured.prints_with("\u{2192}").await;
+    assert!(
+        changed.contains("\u{1b}[31m1.10\u{1b}[0m \u{2192} \u{1b}[32m2\u{1b}[0m"),
+        "{changed:?}"
+    );
+    let event = plain.prints_with(r#""action":"U""#).await;
+    assert!(!event.contains('\u{1b}'), "{event:?}");
+    lab.finish().await;
+}

@@ -18,6 +18,7 @@ pub struct RelayCommand<'lab> {
     subcommand: &'static str,
     environment: BTreeMap<String, String>,
     flags: Vec<String>,
+    terminal: bool,
     tidiness: &'lab Tidiness,
 }
 
@@ -27,6 +28,7 @@ impl<'lab> RelayCommand<'lab> {
             subcommand,
             environment: BTreeMap::new(),
             flags: Vec::new(),
+            terminal: false,
             tidiness,
         }
     }
@@ -60,6 +62,14 @@ impl<'lab> RelayCommand<'lab> {
         self
     }
 
+    /// Its output goes to a terminal, which is made by `script` of util-linux; the terminal's text, with
+    /// what it logs, is then its standard output.
+    #[must_use]
+    pub fn on_a_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
     /// Starts the relay, which logs JSON lines to standard error.
     ///
     /// # Panics
@@ -67,11 +77,20 @@ impl<'lab> RelayCommand<'lab> {
     /// When the relay is not built.
     pub fn start(self) -> Relay {
         let binary = dist::built(dist::relay()).unwrap_or_else(|error| fail(&error.into()));
-        let mut command = Command::new(binary);
-        command
-            .args(self.subcommand.split_whitespace())
-            .args(["--log-format", "json"])
-            .args(&self.flags);
+        let mut arguments: Vec<String> =
+            self.subcommand.split_whitespace().map(Into::into).collect();
+        arguments.extend(["--log-format".into(), "json".into()]);
+        arguments.extend(self.flags);
+        let mut command = match self.terminal {
+            false => Command::new(binary),
+            true => {
+                // Names of the lab and of its folders have nothing that a shell would take apart.
+                let line = format!("exec {} {}", binary.display(), arguments.join(" "));
+                arguments = vec!["-qefc".into(), line, "/dev/null".into()];
+                Command::new("script")
+            }
+        };
+        command.args(arguments);
         command
             .env_clear()
             .env("HOME", "/nonexistent")
@@ -128,6 +147,19 @@ impl Relay {
         let found = self
             .process
             .line(output, number, "line of output", |_| true);
+        found.await.unwrap_or_else(|error| fail(&error)).1
+    }
+
+    /// Waits for a line of standard output that holds `text`, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When the relay ends first, or the line does not come in time.
+    pub async fn prints_with(&self, text: &str) -> String {
+        let output = self.process.stdout();
+        let found = self
+            .process
+            .line(output, 0, text, |line| line.contains(text));
         found.await.unwrap_or_else(|error| fail(&error)).1
     }
 
