@@ -1,6 +1,7 @@
 //! Comparisons of pgevents with others, on private servers of this machine: `cargo dev bench`.
 #![forbid(unsafe_code)]
 
+mod cores;
 mod decode;
 mod e2e;
 mod floor;
@@ -55,9 +56,12 @@ enum Comparison {
         /// Events of each run that measures a rate
         #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..=5_000_000))]
         events: u64,
-        /// Seconds of each run that measures latency
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+        /// Seconds of each run that measures latency; 0 leaves that out
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
         seconds: u64,
+        /// Give the broker a core of its own, and everything else the other ones
+        #[arg(long)]
+        broker_core: bool,
     },
     /// The alternative that `e2e` compares with: a relay for wal2json, set up by the environment
     #[command(hide = true)]
@@ -92,7 +96,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Comparison::Scale { only } => {
             one_thread()?.block_on(scale::run(arguments.rounds, only.as_deref(), &out))
         }
-        Comparison::E2e { events, seconds } => {
+        Comparison::E2e {
+            events,
+            seconds,
+            broker_core,
+        } => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
@@ -102,6 +110,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 rounds: arguments.rounds,
                 events: *events,
                 seconds: *seconds,
+                broker_core: *broker_core,
             };
             runtime.block_on(e2e::run(plan, &out))
         }

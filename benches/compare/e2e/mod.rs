@@ -6,24 +6,22 @@ mod consumer;
 mod load;
 mod relay;
 mod report;
+mod stage;
 pub mod wal2json;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use pgevents_proto::Lsn;
-use pgevents_tests::lab::{Postgres, RabbitMq};
-use tokio::task::spawn_blocking;
-use tokio_postgres::Client;
+use anyhow::Context;
+use pgevents_tests::lab::RabbitMq;
 
 use self::amqp::Broker;
-use self::consumer::{Arrivals, Consumer};
 use self::load::Offer;
-use self::relay::{Contender, Cost, Relay};
+use self::relay::{Contender, Cost};
+use self::stage::Stage;
 use crate::run_folder::RunFolder;
-use crate::statistics::{median, percentile};
-use crate::{machine, process_clock, server};
+use crate::statistics::median;
+use crate::{cores, machine, server};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +30,10 @@ pub struct Plan {
     pub rounds: u32,
     /// Events of a run that measures a rate.
     pub events: u64,
-    /// Seconds of a run that measures latency.
+    /// Seconds of a run that measures latency; 0: none is.
     pub seconds: u64,
+    /// Whether the broker has the last core for itself, and everything else the other ones.
+    pub broker_core: bool,
 }
 
 /// Queue types: the plain one, and the one that is written to disk before it confirms.
@@ -90,16 +90,6 @@ struct Rate {
     duplicated: u64,
 }
 
-/// A relay that has rows to bring to the broker.
-struct Relayed {
-    relay: Relay,
-    /// When the time began to run.
-    begun: Instant,
-    /// The position after the rows.
-    end: Lsn,
-    broker_cpu_before: Duration,
-}
-
 /// A measured latency, in microseconds.
 #[derive(Clone, Debug)]
 struct Latency {
@@ -120,14 +110,6 @@ struct Latency {
     duplicated: u64,
 }
 
-/// The servers and a connection.
-struct Stage {
-    postgres: Postgres,
-    rabbitmq: RabbitMq,
-    broker: Broker,
-    client: Client,
-}
-
 /// Runs everything, and writes raw numbers, summary and plots into the folder `e2e` of `out`.
 ///
 /// # Errors
@@ -135,11 +117,21 @@ struct Stage {
 /// When something does not start or ends, or an event was lost.
 pub async fn run(plan: Plan, out: &Path) -> anyhow::Result<()> {
     let folder = RunFolder::make(out, "e2e")?;
+    // What is started later inherits the cores.
+    if plan.broker_core {
+        cores::confine(cores::Part::Last)?;
+    }
+    let rabbitmq = RabbitMq::start().await?;
+    if plan.broker_core {
+        cores::confine(cores::Part::Others)?;
+    }
     let postgres = server::start().await?;
-    let facts = machine::describe(postgres.installation());
+    let mut facts = machine::describe(postgres.installation());
+    if plan.broker_core {
+        facts.push("the broker has a core of its own, everything else the other ones".into());
+    }
     let client = server::new_database(&postgres, DATABASE).await?;
     load::make_table(&client).await?;
-    let rabbitmq = RabbitMq::start().await?;
     let broker = Broker::of(&rabbitmq);
     let stage = Stage {
         postgres,
@@ -164,6 +156,9 @@ pub async fn run(plan: Plan, out: &Path) -> anyhow::Result<()> {
                 rates.push(rate);
             }
             report::write(&folder, &facts, &rates, &latencies, plan)?;
+        }
+        if plan.seconds == 0 {
+            continue;
         }
         let ceiling =
             middle_rate(&rates, queue, CEILING_READ).context("no ceiling was measured")?;
@@ -210,255 +205,4 @@ impl Rate {
     fn per_second(&self) -> f64 {
         self.events as f64 / self.took.as_secs_f64()
     }
-}
-
-impl Stage {
-    /// What the broker takes from a bare connection.
-    async fn ceiling(&self, queue: &'static str, round: u32, events: u64) -> anyhow::Result<Rate> {
-        let name = format!("{CEILING}_{queue}_{round}");
-        amqp::declare(&self.broker, &name, queue)?;
-        let broker_pid = self.rabbitmq.process().pid();
-        let before = process_clock::cpu_time_of_threads(broker_pid)?;
-        let (broker, exchange) = (self.broker.clone(), name.clone());
-        let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
-        let consumer = Consumer::start(&self.broker, &name)?;
-        let arrivals = self.account(consumer, &name, events).await?;
-        Ok(Rate {
-            queue,
-            contender: CEILING,
-            round,
-            events,
-            took: sent.took,
-            broker_cpu,
-            cost: Cost::default(),
-            lost: arrivals.lost,
-            duplicated: arrivals.duplicated,
-        })
-    }
-
-    /// The same while a consumer takes the events out again: until it has the last one.
-    async fn ceiling_read(
-        &self,
-        queue: &'static str,
-        round: u32,
-        events: u64,
-    ) -> anyhow::Result<Rate> {
-        let name = format!("{CEILING}_read_{queue}_{round}");
-        amqp::declare(&self.broker, &name, queue)?;
-        let broker_pid = self.rabbitmq.process().pid();
-        let before = process_clock::cpu_time_of_threads(broker_pid)?;
-        let (broker, exchange) = (self.broker.clone(), name.clone());
-        let mut consumer = Consumer::start(&self.broker, &name)?;
-        let taking = spawn_blocking(move || consumer.take(events).map(|taken| (consumer, taken)));
-        let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
-        let (consumer, mut arrivals) = taking.await??;
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
-        arrivals.duplicated += consumer.end()?;
-        amqp::delete(&self.broker, &name)?;
-        check(&name, &arrivals)?;
-        let last = arrivals.events.last().map_or(0, |&(_, time)| time);
-        Ok(Rate {
-            queue,
-            contender: CEILING_READ,
-            round,
-            events,
-            took: Duration::from_micros(u64::try_from(last - sent.begun)?),
-            broker_cpu,
-            cost: Cost::default(),
-            lost: arrivals.lost,
-            duplicated: arrivals.duplicated,
-        })
-    }
-
-    /// How fast rows get through: from before the first commit to the last acknowledgement.
-    async fn rate(
-        &self,
-        contender: Contender,
-        queue: &'static str,
-        round: u32,
-        events: u64,
-    ) -> anyhow::Result<Rate> {
-        let name = format!("{}_{queue}_{round}", contender.name());
-        let relay = self.prepare(contender, queue, &name).await?;
-        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
-        let begun = Instant::now();
-        let end = load::burst(&self.client, events).await?;
-        let relayed = Relayed {
-            relay,
-            begun,
-            end,
-            broker_cpu_before: before,
-        };
-        let rate = self.relayed(relayed, queue, &name, events).await?;
-        Ok(Rate {
-            contender: contender.name(),
-            round,
-            ..rate
-        })
-    }
-
-    /// How fast a backlog gets through: from the start of the stream to the last acknowledgement.
-    async fn backlog(&self, queue: &'static str, round: u32, events: u64) -> anyhow::Result<Rate> {
-        let name = format!("backlog_{queue}_{round}");
-        self.make_route(Contender::Pgevents, queue, &name).await?;
-        let end = load::burst(&self.client, events).await?;
-        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
-        let relay = self.start(Contender::Pgevents, &name).await?;
-        let relayed = Relayed {
-            begun: relay.streams_since(),
-            relay,
-            end,
-            broker_cpu_before: before,
-        };
-        let rate = self.relayed(relayed, queue, &name, events).await?;
-        Ok(Rate {
-            contender: BACKLOG,
-            round,
-            ..rate
-        })
-    }
-
-    /// Waits until everything has been acknowledged, and looks what has arrived.
-    async fn relayed(
-        &self,
-        relayed: Relayed,
-        queue: &'static str,
-        name: &str,
-        events: u64,
-    ) -> anyhow::Result<Rate> {
-        let Relayed {
-            relay,
-            begun,
-            end,
-            broker_cpu_before: before,
-        } = relayed;
-        relay.confirmed(&self.client, end).await?;
-        let took = begun.elapsed();
-        let broker_pid = self.rabbitmq.process().pid();
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
-        let cost = relay.cost()?;
-        relay.end(&self.client).await?;
-        let consumer = Consumer::start(&self.broker, name)?;
-        let arrivals = self.account(consumer, name, events).await?;
-        Ok(Rate {
-            queue,
-            contender: "",
-            round: 0,
-            events,
-            took,
-            broker_cpu,
-            cost,
-            lost: arrivals.lost,
-            duplicated: arrivals.duplicated,
-        })
-    }
-
-    /// How long rows take from their commit to the consumer, at a load that does not wait.
-    async fn latency(
-        &self,
-        contender: Contender,
-        queue: &'static str,
-        offer: Offer,
-        seconds: u64,
-    ) -> anyhow::Result<Latency> {
-        let Offer { transactions, rows } = offer;
-        let name = format!(
-            "{}_{queue}_{}",
-            contender.name(),
-            transactions as u64 * rows
-        );
-        let relay = self.prepare(contender, queue, &name).await?;
-        let count = (transactions * seconds as f64) as u64 * rows;
-        let mut consumer = Consumer::start(&self.broker, &name)?;
-        let taking = spawn_blocking(move || consumer.take(count).map(|taken| (consumer, taken)));
-        let end = load::steady(&self.client, offer, count).await?;
-        relay.confirmed(&self.client, end).await?;
-        let (consumer, mut arrivals) = taking.await??;
-        let cost = relay.cost()?;
-        relay.end(&self.client).await?;
-        arrivals.duplicated += consumer.end()?;
-        amqp::delete(&self.broker, &name)?;
-        check(&name, &arrivals)?;
-        let commits = load::commit_times(&self.client).await?;
-        let first = commits.values().min().copied().unwrap_or(0);
-        let last = commits.values().max().copied().unwrap_or(0);
-        let counted_from = first + WARM_UP.as_micros() as i64;
-        let latency = |&(id, arrived): &(u64, i64)| {
-            let committed = *commits.get(&id)?;
-            (committed >= counted_from).then_some(arrived - committed)
-        };
-        let mut sorted: Vec<i64> = arrivals.events.iter().filter_map(latency).collect();
-        sorted.sort_unstable();
-        let at = |share| percentile(&sorted, share).context("no event was measured");
-        Ok(Latency {
-            queue,
-            contender: contender.name(),
-            offered: transactions * rows as f64,
-            rows,
-            events: count,
-            achieved: count as f64 * 1e6 / (last - first).max(1) as f64,
-            p50: at(0.5)?,
-            p99: at(0.99)?,
-            p999: at(0.999)?,
-            highest: at(1.0)?,
-            cost,
-            lost: arrivals.lost,
-            duplicated: arrivals.duplicated,
-        })
-    }
-
-    /// An empty table, an exchange with its queue, a slot, and the relay between them.
-    async fn prepare(&self, who: Contender, queue: &str, name: &str) -> anyhow::Result<Relay> {
-        self.make_route(who, queue, name).await?;
-        self.start(who, name).await
-    }
-
-    /// All of it but the relay.
-    async fn make_route(&self, who: Contender, queue: &str, name: &str) -> anyhow::Result<()> {
-        self.client.batch_execute("TRUNCATE orders").await?;
-        amqp::declare(&self.broker, name, queue)?;
-        who.make_slot(name, &self.client).await
-    }
-
-    async fn start(&self, who: Contender, name: &str) -> anyhow::Result<Relay> {
-        Relay::start(
-            who,
-            name,
-            DATABASE,
-            &self.postgres,
-            &self.rabbitmq,
-            &self.client,
-        )
-        .await
-    }
-
-    /// Takes everything out of the queue and looks whether it is what was written.
-    async fn account(
-        &self,
-        mut consumer: Consumer,
-        name: &str,
-        events: u64,
-    ) -> anyhow::Result<Arrivals> {
-        let taking = spawn_blocking(move || consumer.take(events).map(|taken| (consumer, taken)));
-        let (consumer, mut arrivals) = taking.await??;
-        arrivals.duplicated += consumer.end()?;
-        amqp::delete(&self.broker, name)?;
-        check(name, &arrivals)?;
-        Ok(arrivals)
-    }
-}
-
-/// A run that lost something, or changed the order without a repetition, is void.
-fn check(name: &str, arrivals: &Arrivals) -> anyhow::Result<()> {
-    let Arrivals {
-        lost,
-        duplicated,
-        out_of_order,
-        ..
-    } = arrivals;
-    if *lost > 0 || (*out_of_order > 0 && *duplicated == 0) {
-        bail!("{name} is void: {lost} lost, {duplicated} duplicated, {out_of_order} out of order");
-    }
-    Ok(())
 }

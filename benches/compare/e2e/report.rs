@@ -79,6 +79,7 @@ pub fn summary(facts: &[String], rates: &[Rate], latencies: &[Latency], plan: Pl
         rounds,
         events,
         seconds,
+        broker_core: _,
     } = plan;
     let lost: u64 = rates.iter().map(|rate| rate.lost).sum::<u64>()
         + latencies.iter().map(|latency| latency.lost).sum::<u64>();
@@ -89,11 +90,13 @@ pub fn summary(facts: &[String], rates: &[Rate], latencies: &[Latency], plan: Pl
         "\n## Rate: medians of {rounds} rounds of {events} events, 100 a transaction\n"
     );
     text.push_str(&rate_table(rates));
-    let _ = writeln!(
-        text,
-        "\n## Latency from commit to consumer, {seconds} s at each load\n"
-    );
-    text.push_str(&latency_table(latencies));
+    if seconds > 0 {
+        let _ = writeln!(
+            text,
+            "\n## Latency from commit to consumer, {seconds} s at each load\n"
+        );
+        text.push_str(&latency_table(latencies));
+    }
     text
 }
 
