@@ -102,8 +102,9 @@ impl Dictionary {
         let mut stale = 0;
         for entry in &mut self.entries {
             entry.stale |= changed.table(Oid::from(entry.relation.oid))
-                // A change of an ancestor may rename the partition.
-                || (changed.any_table() && entry.named_by_root)
+                // A change of an ancestor may rename the partition, and a composite type that gets
+                // another attribute changes as a table does.
+                || (changed.any_table() && (entry.named_by_root || entry.has_user_types))
                 || (changed.types && entry.has_user_types);
             stale += usize::from(entry.stale);
         }

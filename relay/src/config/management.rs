@@ -1,6 +1,7 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use hyper::Uri;
+use percent_encoding::percent_decode_str;
 
 use super::{Broker, ConfigError};
 use crate::{secret::Secret, tls::Certificates};
@@ -38,12 +39,14 @@ impl ManagementUrl {
         let (user, password) = match authority.as_str().rsplit_once('@') {
             Some((login, _)) => {
                 let (user, password) = login.split_once(':').ok_or_else(Self::fault)?;
-                (user.to_owned(), Secret::new(password))
+                let user = decoded(user)?;
+                (user.into_owned(), Secret::new(decoded(password)?))
             }
             None => broker.url.login(),
         };
         Ok(Self {
-            host: authority.host().to_owned(),
+            // The brackets of an IPv6 address belong to the URL.
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(port),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             user,
@@ -89,6 +92,12 @@ impl ManagementUrl {
             expected: "of the form http://host:15672, https://host:15671 or http://user:password@host:15672",
         }
     }
+}
+
+/// A part of a URL without its escapes (RFC 3986, section 2.1).
+fn decoded(part: &str) -> Result<Cow<'_, str>, ConfigError> {
+    let bytes = percent_decode_str(part);
+    bytes.decode_utf8().map_err(|_| ManagementUrl::fault())
 }
 
 impl fmt::Display for ManagementUrl {
@@ -140,6 +149,13 @@ mod tests {
         assert!(!format!("{url} {url:?}").contains("canary"));
         let url = parse("https://h").expect("valid");
         assert_eq!((url.port(), url.certificates().is_some()), (15_671, true));
+    }
+
+    #[test]
+    fn escapes_and_brackets_belong_to_the_url() {
+        let url = parse("http://lo%40ok:p%2Fw%3A@[::1]:80").expect("valid");
+        assert_eq!((url.user(), url.password().reveal()), ("lo@ok", "p/w:"));
+        assert_eq!(url.host(), "::1");
     }
 
     #[test]
