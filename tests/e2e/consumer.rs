@@ -61,7 +61,9 @@ async fn filters_leave_out_tables_and_actions_and_json_is_a_line_each() {
 
 #[tokio::test]
 async fn on_a_terminal_it_shows_what_has_changed_in_colour_unless_nobody_wants_colour() {
-    let lab = lab().await;
+    let mut lab = lab().await;
+    // How `script` passes on the signal that ends the test.
+    lab.allow("Session terminated, killing shell");
     let look = |name: &str| {
         let queue = format!("{}_{name}", lab.name());
         let command = lab

@@ -16,10 +16,11 @@ const UNREADABLE: &str = "CREATE TYPE bad;
 /// removal of its package, while the WAL still has rows.
 const LIBRARY_GONE: &str = "CREATE TYPE gone;
     CREATE FUNCTION gone_in(cstring) RETURNS gone LANGUAGE internal IMMUTABLE STRICT AS 'textin';
-    SET check_function_bodies = off;
-    CREATE FUNCTION gone_out(gone) RETURNS cstring LANGUAGE c IMMUTABLE STRICT
-        AS '$libdir/no_such_library', 'gone_out';
-    CREATE TYPE gone (INPUT = gone_in, OUTPUT = gone_out, LIKE = text)";
+    CREATE FUNCTION gone_out(gone) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+    CREATE TYPE gone (INPUT = gone_in, OUTPUT = gone_out, LIKE = text);
+    UPDATE pg_proc SET probin = '$libdir/no_such_library', prosrc = 'gone_out',
+            prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+        WHERE proname = 'gone_out'";
 
 #[tokio::test]
 async fn a_value_above_the_limit_becomes_a_marker_and_the_next_row_flows() {

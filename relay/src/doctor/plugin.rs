@@ -45,7 +45,12 @@ mod tests {
     fn check(greeting: Option<&str>, code: Option<&str>, level: Level, says: &str) {
         let probe = Probe {
             greeting: greeting.map(str::to_owned),
-            refusal: code.map(|code| (code.to_owned(), "could not access file".to_owned())),
+            refusal: code.map(|code| {
+                (
+                    code.to_owned(),
+                    "could not access file \"pgevents\"".to_owned(),
+                )
+            }),
         };
         let finding = judge(&probe, &crate::config::tests::postgres());
         assert_eq!(finding.level, level, "{finding}");
