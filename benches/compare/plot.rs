@@ -42,11 +42,12 @@ pub struct Line {
 }
 
 /// Told apart also without colours: light and dark alternate. Blue is ours.
-const COLOURS: [RGBColor; 10] = [
+const COLOURS: [RGBColor; 11] = [
     RGBColor(160, 160, 160),
     RGBColor(160, 160, 160),
     RGBColor(205, 205, 205),
     RGBColor(0, 90, 180),
+    RGBColor(120, 190, 240),
     RGBColor(120, 190, 240),
     RGBColor(30, 130, 70),
     RGBColor(150, 210, 130),
@@ -56,11 +57,12 @@ const COLOURS: [RGBColor; 10] = [
 ];
 
 /// Names in the order of their colours.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "floor",
     "ceiling",
     "ceiling, read",
     "pgevents",
+    "pgevents, backlog",
     "pgevents skip-noop",
     "pgoutput binary",
     "pgoutput text",
