@@ -41,34 +41,20 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Told apart also without colours: light and dark alternate. Blue is ours.
-const COLOURS: [RGBColor; 11] = [
-    RGBColor(160, 160, 160),
-    RGBColor(160, 160, 160),
-    RGBColor(205, 205, 205),
-    RGBColor(0, 90, 180),
-    RGBColor(120, 190, 240),
-    RGBColor(120, 190, 240),
-    RGBColor(30, 130, 70),
-    RGBColor(150, 210, 130),
-    RGBColor(200, 80, 30),
-    RGBColor(240, 180, 90),
-    RGBColor(110, 60, 130),
-];
-
-/// Names in the order of their colours.
-const NAMES: [&str; 11] = [
-    "floor",
-    "ceiling",
-    "ceiling, read",
-    "pgevents",
-    "pgevents, backlog",
-    "pgevents skip-noop",
-    "pgoutput binary",
-    "pgoutput text",
-    "wal2json",
-    "decoderbufs",
-    "test_decoding",
+/// Names in the order of the legend, with their colours: told apart also without them, as light and dark
+/// alternate. Blue is ours; the first is for a name that is not here.
+const COLOURS: [(&str, RGBColor); 11] = [
+    ("floor", RGBColor(160, 160, 160)),
+    ("ceiling", RGBColor(160, 160, 160)),
+    ("ceiling, read", RGBColor(205, 205, 205)),
+    ("pgevents", RGBColor(0, 90, 180)),
+    ("pgevents, backlog", RGBColor(120, 190, 240)),
+    ("pgevents skip-noop", RGBColor(120, 190, 240)),
+    ("pgoutput binary", RGBColor(30, 130, 70)),
+    ("pgoutput text", RGBColor(150, 210, 130)),
+    ("wal2json", RGBColor(200, 80, 30)),
+    ("decoderbufs", RGBColor(240, 180, 90)),
+    ("test_decoding", RGBColor(110, 60, 130)),
 ];
 
 /// Each group gets a panel with a scale of its own, since workloads differ by orders of magnitude.
@@ -160,12 +146,9 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn legend(area: &Area<'_>, used: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let mut x = 12;
-    for name in NAMES {
+    for (name, colour) in COLOURS {
         if used(name) {
-            area.draw(&Rectangle::new(
-                [(x, 44), (x + 12, 56)],
-                colour(name).filled(),
-            ))?;
+            area.draw(&Rectangle::new([(x, 44), (x + 12, 56)], colour.filled()))?;
             area.draw(&Text::new(name, (x + 17, 43), ("sans-serif", 13)))?;
             x += 32 + 7 * name.len() as i32;
         }
@@ -201,8 +184,8 @@ fn draw_group(area: &Area<'_>, group: &Group) -> anyhow::Result<()> {
 }
 
 fn colour(name: &str) -> RGBColor {
-    let place = NAMES.iter().position(|known| *known == name).unwrap_or(0);
-    COLOURS[place]
+    let known = COLOURS.iter().find(|(known, _)| *known == name);
+    known.unwrap_or(&COLOURS[0]).1
 }
 
 /// A number with about three digits.

@@ -44,11 +44,10 @@ impl Stage {
     ) -> anyhow::Result<Rate> {
         let name = format!("{CEILING}_{queue}_{round}");
         amqp::declare(&self.broker, &name, queue)?;
-        let broker_pid = self.rabbitmq.process().pid();
-        let before = process_clock::cpu_time_of_threads(broker_pid)?;
+        let before = self.broker_cpu()?;
         let (broker, exchange) = (self.broker.clone(), name.clone());
         let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
+        let broker_cpu = self.broker_cpu()?.saturating_sub(before);
         let consumer = Consumer::start(&self.broker, &name)?;
         let arrivals = self.account(consumer, &name, events).await?;
         Ok(Rate {
@@ -73,17 +72,14 @@ impl Stage {
     ) -> anyhow::Result<Rate> {
         let name = format!("{CEILING}_read_{queue}_{round}");
         amqp::declare(&self.broker, &name, queue)?;
-        let broker_pid = self.rabbitmq.process().pid();
-        let before = process_clock::cpu_time_of_threads(broker_pid)?;
+        let before = self.broker_cpu()?;
         let (broker, exchange) = (self.broker.clone(), name.clone());
         let mut consumer = Consumer::start(&self.broker, &name)?;
         let taking = spawn_blocking(move || consumer.take(events).map(|taken| (consumer, taken)));
         let sent = spawn_blocking(move || ceiling::measure(&broker, &exchange, events)).await??;
-        let (consumer, mut arrivals) = taking.await??;
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
-        arrivals.duplicated += consumer.end()?;
-        amqp::delete(&self.broker, &name)?;
-        check(&name, &arrivals)?;
+        let (consumer, arrivals) = taking.await??;
+        let broker_cpu = self.broker_cpu()?.saturating_sub(before);
+        let arrivals = self.close(consumer, arrivals, &name)?;
         let last = arrivals.events.last().map_or(0, |&(_, time)| time);
         Ok(Rate {
             queue,
@@ -108,7 +104,7 @@ impl Stage {
     ) -> anyhow::Result<Rate> {
         let name = format!("{}_{queue}_{round}", contender.name());
         let relay = self.prepare(contender, queue, &name).await?;
-        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
+        let before = self.broker_cpu()?;
         let begun = Instant::now();
         let end = load::burst(&self.client, events).await?;
         let relayed = Relayed {
@@ -135,7 +131,7 @@ impl Stage {
         let name = format!("backlog_{queue}_{round}");
         self.make_route(Contender::Pgevents, queue, &name).await?;
         let end = load::burst(&self.client, events).await?;
-        let before = process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())?;
+        let before = self.broker_cpu()?;
         let relay = self.start(Contender::Pgevents, &name).await?;
         let relayed = Relayed {
             begun: relay.streams_since(),
@@ -167,8 +163,7 @@ impl Stage {
         } = relayed;
         relay.confirmed(&self.client, end).await?;
         let took = begun.elapsed();
-        let broker_pid = self.rabbitmq.process().pid();
-        let broker_cpu = process_clock::cpu_time_of_threads(broker_pid)?.saturating_sub(before);
+        let broker_cpu = self.broker_cpu()?.saturating_sub(before);
         let cost = relay.cost()?;
         relay.end(&self.client).await?;
         let consumer = Consumer::start(&self.broker, name)?;
@@ -206,12 +201,10 @@ impl Stage {
         let taking = spawn_blocking(move || consumer.take(count).map(|taken| (consumer, taken)));
         let end = load::steady(&self.client, offer, count).await?;
         relay.confirmed(&self.client, end).await?;
-        let (consumer, mut arrivals) = taking.await??;
+        let (consumer, arrivals) = taking.await??;
         let cost = relay.cost()?;
         relay.end(&self.client).await?;
-        arrivals.duplicated += consumer.end()?;
-        amqp::delete(&self.broker, &name)?;
-        check(&name, &arrivals)?;
+        let arrivals = self.close(consumer, arrivals, &name)?;
         let commits = load::commit_times(&self.client).await?;
         let first = commits.values().min().copied().unwrap_or(0);
         let last = commits.values().max().copied().unwrap_or(0);
@@ -273,11 +266,26 @@ impl Stage {
         events: u64,
     ) -> anyhow::Result<Arrivals> {
         let taking = spawn_blocking(move || consumer.take(events).map(|taken| (consumer, taken)));
-        let (consumer, mut arrivals) = taking.await??;
+        let (consumer, arrivals) = taking.await??;
+        self.close(consumer, arrivals, name)
+    }
+
+    /// Ends a consumer that has all events, removes the route, and looks at what has arrived.
+    fn close(
+        &self,
+        consumer: Consumer,
+        mut arrivals: Arrivals,
+        name: &str,
+    ) -> anyhow::Result<Arrivals> {
         arrivals.duplicated += consumer.end()?;
         amqp::delete(&self.broker, name)?;
         check(name, &arrivals)?;
         Ok(arrivals)
+    }
+
+    /// CPU time of the broker so far.
+    fn broker_cpu(&self) -> anyhow::Result<Duration> {
+        process_clock::cpu_time_of_threads(self.rabbitmq.process().pid())
     }
 }
 
