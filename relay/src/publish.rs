@@ -7,6 +7,7 @@ mod in_flight;
 mod rabbitmq;
 mod settlement;
 mod stdout;
+mod wakes;
 
 pub use connection::connect;
 pub use error::PublishError;

@@ -1,133 +1,367 @@
 use std::{
+    collections::VecDeque,
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use futures_util::{Stream, stream::FuturesUnordered};
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::{PublishError, settlement::Completed};
+use super::{settlement::Sent, wakes::Wakes};
 
-/// How waiting for one message ended: by its completion, or with the connection.
-pub(super) type Completion = Result<Completed, PublishError>;
+/// How many finished futures are kept to be used again, each of about 1.5 kB. More than that are in
+/// use only while the broker reads nothing.
+const SPARE: usize = 256;
 
-/// Messages whose outcome is awaited, in the order in which outcomes come. The memory of finished
-/// futures is used again: each takes 1.5 kB, and there is one for every event.
-#[derive(Debug, Default)]
-pub(super) struct InFlight {
-    messages: FuturesUnordered<Message>,
-    spare: Vec<ReusableBoxFuture<'static, Completion>>,
+/// Messages whose outcome is awaited: first to be written, in order, then to be confirmed, in any
+/// order. `C` is what lapin gives for a message that is written; it ends with the confirm.
+///
+/// lapin wakes at both steps of every message. Of the unwritten ones only the oldest is listened to,
+/// since none is written before it; a confirm notes its place in [`Wakes`].
+pub(super) struct InFlight<C> {
+    unwritten: VecDeque<(Sent, Writing<C>)>,
+    spare: Vec<Writing<C>>,
+    unconfirmed: Vec<Place<C>>,
+    /// Places without a message.
+    free: Vec<usize>,
+    /// Places to be looked at.
+    due: VecDeque<usize>,
+    wakes: Wakes,
+    /// Why a message could not even be begun.
+    failed: Option<lapin::Error>,
 }
 
-/// One message.
-#[derive(Debug)]
-enum Message {
-    /// Its future has to be polled.
-    Running(Option<ReusableBoxFuture<'static, Completion>>),
-    /// It failed before it was sent.
-    Failed(Option<Completion>),
+type Writing<C> = ReusableBoxFuture<'static, lapin::Result<C>>;
+
+/// Where a message waits for its confirm.
+struct Place<C> {
+    message: Option<(Sent, C)>,
+    waker: Waker,
 }
 
-impl InFlight {
-    /// Number of messages.
-    pub(super) fn len(&self) -> usize {
-        self.messages.len()
+impl<C, T> InFlight<C>
+where
+    C: Future<Output = lapin::Result<T>> + Unpin,
+{
+    /// Whether nothing is awaited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_none()
+            && self.unwritten.is_empty()
+            && self.free.len() == self.unconfirmed.len()
     }
 
-    /// Adds a message and polls it once, which in lapin takes its delivery tag and queues its
+    /// Adds a message and polls `write` once, which in lapin takes its delivery tag and queues its
     /// frames: the order of the calls is the order on the wire.
-    pub(super) fn push(&mut self, message: impl Future<Output = Completion> + Send + 'static) {
-        let mut future = match self.spare.pop() {
+    pub(super) fn push(
+        &mut self,
+        sent: Sent,
+        write: impl Future<Output = lapin::Result<C>> + Send + 'static,
+    ) {
+        let mut writing = match self.spare.pop() {
             Some(mut spare) => {
-                spare.set(message);
+                spare.set(write);
                 spare
             }
-            None => ReusableBoxFuture::new(message),
+            None => ReusableBoxFuture::new(write),
         };
-        self.messages
-            .push(match future.poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => Message::Running(Some(future)),
-                Poll::Ready(outcome) => Message::Failed(Some(outcome)),
-            });
+        match writing.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => self.unwritten.push_back((sent, writing)),
+            Poll::Ready(Ok(confirm)) => self.written(sent, confirm, writing),
+            Poll::Ready(Err(error)) => self.failed = Some(error),
+        }
     }
 
-    /// The next outcome; pending while there is none, and when no message is awaited.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Completion> {
-        match Pin::new(&mut self.messages).poll_next(cx) {
-            Poll::Ready(Some((outcome, spare))) => {
-                self.spare.extend(spare);
-                Poll::Ready(outcome)
+    /// The next message that has come to its end; pending while there is none, and when no message
+    /// is awaited.
+    ///
+    /// # Errors
+    ///
+    /// The channel is of no use any more, and what is awaited will not come.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<lapin::Result<(Sent, T)>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        self.take_written(cx)?;
+        loop {
+            while let Some(place) = self.due.pop_front() {
+                if let Poll::Ready(ended) = self.look_at(place) {
+                    return Poll::Ready(ended);
+                }
             }
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            self.wakes.take(&mut self.due, cx);
+            if self.due.is_empty() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_written(&mut self, cx: &mut Context<'_>) -> lapin::Result<()> {
+        while let Some((sent, mut writing)) = self.unwritten.pop_front() {
+            match writing.poll(cx) {
+                Poll::Ready(confirm) => self.written(sent, confirm?, writing),
+                Poll::Pending => {
+                    self.unwritten.push_front((sent, writing));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a message a place to wait for its confirm, to be looked at in its turn.
+    fn written(&mut self, sent: Sent, confirm: C, writing: Writing<C>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(writing);
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            let waker = self.wakes.waker(self.unconfirmed.len());
+            let message = None;
+            self.unconfirmed.push(Place { message, waker });
+            self.unconfirmed.len() - 1
+        });
+        self.unconfirmed[place].message = Some((sent, confirm));
+        self.due.push_back(place);
+    }
+
+    /// Takes the message from a place if it has come to its end.
+    fn look_at(&mut self, at: usize) -> Poll<lapin::Result<(Sent, T)>> {
+        let place = &mut self.unconfirmed[at];
+        let Some((sent, mut confirm)) = place.message.take() else {
+            // Woken for the message before, which had been seen without.
+            return Poll::Pending;
+        };
+        match Pin::new(&mut confirm).poll(&mut Context::from_waker(&place.waker)) {
+            Poll::Ready(ended) => {
+                self.free.push(at);
+                Poll::Ready(ended.map(|confirmation| (sent, confirmation)))
+            }
+            Poll::Pending => {
+                place.message = Some((sent, confirm));
+                Poll::Pending
+            }
         }
     }
 }
 
-impl Future for Message {
-    type Output = (Completion, Option<ReusableBoxFuture<'static, Completion>>);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Running(future) => {
-                let Some(running) = future else {
-                    return Poll::Pending;
-                };
-                match running.poll(cx) {
-                    Poll::Ready(outcome) => Poll::Ready((outcome, future.take())),
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            Self::Failed(outcome) => match outcome.take() {
-                Some(outcome) => Poll::Ready((outcome, None)),
-                None => Poll::Pending,
-            },
+impl<C> Default for InFlight<C> {
+    fn default() -> Self {
+        Self {
+            unwritten: VecDeque::new(),
+            spare: Vec::new(),
+            unconfirmed: Vec::new(),
+            free: Vec::new(),
+            due: VecDeque::new(),
+            wakes: Wakes::default(),
+            failed: None,
         }
+    }
+}
+
+impl<C> fmt::Debug for InFlight<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight")
+            .field("unwritten", &self.unwritten.len())
+            .field("unconfirmed", &(self.unconfirmed.len() - self.free.len()))
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::{
+        collections::BTreeMap,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use proptest::prelude::*;
+    use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{delivery::Confirmed, publish::settlement::End};
+    use crate::delivery::Confirmed;
 
-    fn outcome(number: u64) -> Completion {
-        Ok(Completed {
+    /// What lapin gives for a message that is written; it ends with the message's number.
+    struct Confirm(oneshot::Receiver<u64>);
+
+    impl Future for Confirm {
+        type Output = lapin::Result<u64>;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            Pin::new(&mut self.0).poll(cx).map(|end| end.map_err(gone))
+        }
+    }
+
+    fn gone(_: oneshot::error::RecvError) -> lapin::Error {
+        std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into()
+    }
+
+    fn sent(number: u64) -> Sent {
+        Sent {
             message: Confirmed { number, bytes: 1 },
             message_id: None,
             parked: false,
-            end: End::Acked,
-        })
+        }
     }
 
-    #[test]
-    fn outcomes_come_when_they_are_there_and_memory_is_used_again() {
-        let mut in_flight = InFlight::default();
-        let mut cx = Context::from_waker(Waker::noop());
-        in_flight.push(pending());
-        let mut polled = false;
-        in_flight.push(std::future::poll_fn(move |_| {
-            let first = !std::mem::replace(&mut polled, true);
-            if first {
-                Poll::Pending
-            } else {
-                Poll::Ready(outcome(1))
+    /// A broker that writes and confirms when it is told to.
+    #[derive(Default)]
+    struct Broker {
+        unwritten: VecDeque<(u64, oneshot::Sender<()>, oneshot::Sender<u64>)>,
+        unconfirmed: BTreeMap<u64, oneshot::Sender<u64>>,
+    }
+
+    impl Broker {
+        fn push(&mut self, in_flight: &mut InFlight<Confirm>, number: u64) {
+            let (write, written) = oneshot::channel();
+            let (confirm, confirmed) = oneshot::channel();
+            self.unwritten.push_back((number, write, confirm));
+            in_flight.push(sent(number), async {
+                written.await.map_err(gone)?;
+                Ok(Confirm(confirmed))
+            });
+        }
+
+        fn write(&mut self) {
+            if let Some((number, write, confirm)) = self.unwritten.pop_front() {
+                let _ = write.send(());
+                self.unconfirmed.insert(number, confirm);
             }
-        }));
-        in_flight.push(ready(outcome(2)));
+        }
+
+        /// Confirms the one at that place among those that can be.
+        fn confirm(&mut self, at: usize) {
+            let at = at % self.unconfirmed.len().max(1);
+            let number = self.unconfirmed.keys().nth(at).copied();
+            if let Some((number, confirm)) =
+                number.and_then(|number| self.unconfirmed.remove_entry(&number))
+            {
+                let _ = confirm.send(number);
+            }
+        }
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Numbers of all that have come to their end.
+    fn ended(in_flight: &mut InFlight<Confirm>, cx: &mut Context<'_>) -> Vec<u64> {
         let mut numbers = Vec::new();
-        while let Poll::Ready(outcome) = in_flight.poll_next(&mut cx) {
-            match outcome {
-                Ok(completed) => numbers.push(completed.message.number),
+        while let Poll::Ready(end) = in_flight.poll_next(cx) {
+            match end {
+                Ok((sent, number)) => {
+                    assert_eq!(
+                        sent.message.number, number,
+                        "the confirm of another message"
+                    );
+                    numbers.push(number);
+                }
                 Err(error) => panic!("{error:?}"),
             }
         }
-        numbers.sort_unstable();
-        assert_eq!(
-            (numbers, in_flight.len(), in_flight.spare.len()),
-            (vec![1, 2], 1, 1)
-        );
+        numbers
+    }
+
+    #[test]
+    fn many_confirms_wake_once() {
+        let (mut in_flight, mut broker) = (InFlight::default(), Broker::default());
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        for number in 0..100 {
+            broker.push(&mut in_flight, number);
+        }
+        assert!(ended(&mut in_flight, &mut cx).is_empty());
+        for _ in 0..100 {
+            broker.write();
+        }
+        assert!(ended(&mut in_flight, &mut cx).is_empty());
+        for _ in 0..100 {
+            broker.confirm(0);
+        }
+        assert_eq!(ended(&mut in_flight, &mut cx), Vec::from_iter(0..100));
+        assert!(in_flight.is_empty());
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_lost_connection_ends_what_is_awaited() {
+        for written in [false, true] {
+            let (mut in_flight, mut broker) = (InFlight::default(), Broker::default());
+            let mut cx = Context::from_waker(Waker::noop());
+            broker.push(&mut in_flight, 1);
+            if written {
+                broker.write();
+                assert!(in_flight.poll_next(&mut cx).is_pending());
+            }
+            drop(broker);
+            assert!(matches!(in_flight.poll_next(&mut cx), Poll::Ready(Err(_))));
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_begun_is_an_error() {
+        let mut in_flight = InFlight::<Confirm>::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        in_flight.push(sent(1), async { Err(broken.into()) });
+        assert!(!in_flight.is_empty());
+        assert!(matches!(in_flight.poll_next(&mut cx), Poll::Ready(Err(_))));
+    }
+
+    proptest! {
+        /// Whatever the order of writes and confirms: every message ends once, with its own confirm,
+        /// and as soon as it has one, who waits has been woken.
+        #[test]
+        fn every_message_ends_once_and_who_waits_is_woken(
+            steps in prop::collection::vec((0_u8..4, any::<usize>()), 1..400),
+        ) {
+            let (mut in_flight, mut broker) = (InFlight::default(), Broker::default());
+            let count = Arc::new(Count::default());
+            let waker = Waker::from(Arc::clone(&count));
+            let mut cx = Context::from_waker(&waker);
+            let (mut pushed, mut confirmed, mut seen) = (0, 0, Vec::new());
+            for (step, at) in steps {
+                match step {
+                    0 => {
+                        broker.push(&mut in_flight, pushed);
+                        pushed += 1;
+                    }
+                    1 => broker.write(),
+                    2 => {
+                        confirmed += usize::from(!broker.unconfirmed.is_empty());
+                        broker.confirm(at);
+                    }
+                    _ => {
+                        let woken = count.0.load(Ordering::Relaxed);
+                        seen.append(&mut ended(&mut in_flight, &mut cx));
+                        prop_assert_eq!(seen.len(), confirmed);
+                        if !broker.unconfirmed.is_empty() {
+                            confirmed += 1;
+                            broker.confirm(at);
+                            prop_assert!(count.0.load(Ordering::Relaxed) > woken);
+                        } else if !broker.unwritten.is_empty() {
+                            broker.write();
+                            prop_assert!(count.0.load(Ordering::Relaxed) > woken);
+                        }
+                    }
+                }
+            }
+            seen.append(&mut ended(&mut in_flight, &mut cx));
+            prop_assert_eq!(seen.len(), confirmed);
+            seen.sort_unstable();
+            seen.dedup();
+            prop_assert_eq!(seen.len(), confirmed);
+            prop_assert_eq!(in_flight.is_empty(), confirmed as u64 == pushed);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
@@ -17,7 +17,7 @@ use super::{
     connection::connect,
     exchange::{Exchange, declare_exchange},
     in_flight::InFlight,
-    settlement::{Completed, End, Settlement},
+    settlement::{End, Sent, Settlement},
 };
 use crate::{
     cli::ExchangeDeclare,
@@ -44,7 +44,7 @@ pub struct Publisher {
     /// Whether the session goes on after a message has come back, so that it has to be known which.
     goes_on: bool,
     properties: BasicProperties,
-    in_flight: InFlight,
+    in_flight: InFlight<PublisherConfirm>,
     settlement: Settlement,
 }
 
@@ -135,34 +135,23 @@ impl Publisher {
         body: Box<[u8]>,
         parked: bool,
     ) {
-        let channel = Arc::clone(&self.channel);
-        let (message_id, parking) = match self.goes_on {
-            true => (properties.message_id().clone(), self.parking.clone()),
-            false => (None, None),
+        let sent = Sent {
+            message,
+            message_id: match self.goes_on {
+                true => properties.message_id().clone(),
+                false => None,
+            },
+            parked,
         };
         let options = BasicPublishOptions {
             mandatory: true,
             immediate: false,
         };
-        self.in_flight.push(async move {
-            let written = channel
+        let channel = Arc::clone(&self.channel);
+        self.in_flight.push(sent, async move {
+            channel
                 .basic_publish(exchange, key, options, &body, properties)
-                .await;
-            drop(body);
-            let end = match written.map_err(lost)?.await.map_err(lost)? {
-                Confirmation::Ack(None) => End::Acked,
-                Confirmation::Ack(Some(returned)) => {
-                    End::AckedWith(Box::new(Returned::of(returned, parking.as_ref())))
-                }
-                Confirmation::Nack(_) => End::Nacked,
-                Confirmation::NotRequested => return Err(PublishError::NotConfirming),
-            };
-            Ok(Completed {
-                message,
-                message_id,
-                parked,
-                end,
-            })
+                .await
         });
     }
 
@@ -174,7 +163,7 @@ impl Publisher {
         &mut self,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), PublishError> {
-        if self.in_flight.len() == 0 && self.settlement.len() == 0 {
+        if self.in_flight.is_empty() && self.settlement.len() == 0 {
             return std::future::pending().await;
         }
         poll_fn(|cx| {
@@ -212,8 +201,17 @@ impl Publisher {
     }
 
     fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), PublishError> {
-        while let Poll::Ready(completion) = self.in_flight.poll_next(cx) {
-            self.settlement.take(completion?);
+        while let Poll::Ready(ended) = self.in_flight.poll_next(cx) {
+            let (sent, confirmation) = ended.map_err(lost)?;
+            let end = match confirmation {
+                Confirmation::Ack(None) => End::Acked,
+                Confirmation::Ack(Some(returned)) => {
+                    End::AckedWith(Box::new(Returned::of(returned, self.parking.as_ref())))
+                }
+                Confirmation::Nack(_) => End::Nacked,
+                Confirmation::NotRequested => return Err(PublishError::NotConfirming),
+            };
+            self.settlement.take(sent, end);
         }
         Ok(())
     }
@@ -229,8 +227,8 @@ impl Publisher {
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publisher")
-            .field("in_flight", &self.in_flight.len())
-            .finish()
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
     }
 }
 

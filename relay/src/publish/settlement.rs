@@ -3,20 +3,18 @@ use lapin::{BasicProperties, message::BasicReturnMessage, types::ShortString};
 use super::{Outcome, Returned};
 use crate::delivery::Confirmed;
 
-/// A message that lapin has completed.
+/// A message that has been given to lapin.
 #[derive(Debug)]
-pub(super) struct Completed {
+pub(super) struct Sent {
     /// The message.
     pub(super) message: Confirmed,
     /// Its key, where returned messages have to be told apart.
     pub(super) message_id: Option<ShortString>,
     /// Whether it is the copy that goes to the parking exchange.
     pub(super) parked: bool,
-    /// How it was completed.
-    pub(super) end: End,
 }
 
-/// How a message was completed.
+/// How lapin has completed a message.
 #[derive(Debug)]
 pub(super) enum End {
     /// By a confirm.
@@ -35,7 +33,7 @@ pub(super) enum End {
 /// keys are not kept.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {
-    acked: Vec<Completed>,
+    acked: Vec<Sent>,
     failed: Vec<Outcome>,
     /// What came back, and whose own confirm is not here yet.
     returned: Vec<Returned>,
@@ -43,14 +41,14 @@ pub(super) struct Settlement {
 
 impl Settlement {
     /// Takes note of a message.
-    pub(super) fn take(&mut self, mut completed: Completed) {
-        match std::mem::replace(&mut completed.end, End::Acked) {
-            End::Acked => self.acked.push(completed),
+    pub(super) fn take(&mut self, sent: Sent, end: End) {
+        match end {
+            End::Acked => self.acked.push(sent),
             End::AckedWith(returned) => {
                 self.returned.push(*returned);
-                self.acked.push(completed);
+                self.acked.push(sent);
             }
-            End::Nacked => self.failed.push(Outcome::Nacked(completed.message)),
+            End::Nacked => self.failed.push(Outcome::Nacked(sent.message)),
         }
     }
 
@@ -66,25 +64,25 @@ impl Settlement {
             let Self {
                 acked, returned, ..
             } = self;
-            acked.retain(|completed| match own(completed, returned) {
+            acked.retain(|sent| match own(sent, returned) {
                 None => true,
                 Some(at) => {
                     let returned = Box::new(returned.swap_remove(at));
-                    outcomes.push(Outcome::Returned(completed.message, returned));
+                    outcomes.push(Outcome::Returned(sent.message, returned));
                     false
                 }
             });
         }
-        let confirmed = |completed: Completed| Outcome::Confirmed(completed.message);
+        let confirmed = |sent: Sent| Outcome::Confirmed(sent.message);
         outcomes.extend(self.acked.drain(..).map(confirmed));
     }
 }
 
 /// Which of the messages that came back is this one.
-fn own(completed: &Completed, returned: &[Returned]) -> Option<usize> {
-    match &completed.message_id {
+fn own(sent: &Sent, returned: &[Returned]) -> Option<usize> {
+    match &sent.message_id {
         Some(id) => returned.iter().position(|returned| {
-            returned.parked == completed.parked && returned.message_id() == Some(id)
+            returned.parked == sent.parked && returned.message_id() == Some(id)
         }),
         // Any one ends the session.
         None => (!returned.is_empty()).then_some(0),
@@ -115,12 +113,11 @@ impl Returned {
 mod tests {
     use super::*;
 
-    fn completed(number: u64, end: End) -> Completed {
-        Completed {
+    fn sent(number: u64) -> Sent {
+        Sent {
             message: Confirmed { number, bytes: 1 },
             message_id: Some(number.to_string().into()),
             parked: false,
-            end,
         }
     }
 
@@ -149,18 +146,18 @@ mod tests {
     #[test]
     fn what_came_back_on_the_confirm_of_another_message_is_matched_by_its_key() {
         let mut settlement = Settlement::default();
-        settlement.take(completed(1, End::AckedWith(returned(2, false))));
-        settlement.take(completed(3, End::Acked));
-        settlement.take(completed(2, End::Acked));
+        settlement.take(sent(1), End::AckedWith(returned(2, false)));
+        settlement.take(sent(3), End::Acked);
+        settlement.take(sent(2), End::Acked);
         assert_eq!(handed_out(&mut settlement), ["r2", "1", "3"]);
     }
 
     #[test]
     fn what_came_back_before_its_own_confirm_waits_for_it() {
         let mut settlement = Settlement::default();
-        settlement.take(completed(1, End::AckedWith(returned(2, false))));
+        settlement.take(sent(1), End::AckedWith(returned(2, false)));
         assert_eq!(handed_out(&mut settlement), ["1"]);
-        settlement.take(completed(2, End::Acked));
+        settlement.take(sent(2), End::Acked);
         assert_eq!(handed_out(&mut settlement), ["r2"]);
         assert_eq!(settlement.len(), 0);
     }
@@ -168,13 +165,10 @@ mod tests {
     #[test]
     fn a_parked_copy_is_not_taken_for_the_message() {
         let mut settlement = Settlement::default();
-        settlement.take(completed(1, End::AckedWith(returned(1, true))));
+        settlement.take(sent(1), End::AckedWith(returned(1, true)));
         assert_eq!(handed_out(&mut settlement), ["1"]);
         let parked = true;
-        settlement.take(Completed {
-            parked,
-            ..completed(1, End::Acked)
-        });
+        settlement.take(Sent { parked, ..sent(1) }, End::Acked);
         assert_eq!(handed_out(&mut settlement), ["r1"]);
     }
 
@@ -186,12 +180,14 @@ mod tests {
                 2 => End::AckedWith(returned(3, false)),
                 _ => End::Acked,
             };
-            settlement.take(Completed {
-                message_id: None,
-                ..completed(number, end)
-            });
+            let message_id = None;
+            let unnamed = Sent {
+                message_id,
+                ..sent(number)
+            };
+            settlement.take(unnamed, end);
         }
-        settlement.take(completed(4, End::Nacked));
+        settlement.take(sent(4), End::Nacked);
         assert_eq!(handed_out(&mut settlement), ["n4", "r1", "2", "3"]);
     }
 }
