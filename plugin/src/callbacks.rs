@@ -40,8 +40,8 @@ pub unsafe extern "C-unwind" fn _PG_output_plugin_init(
     callbacks.filter_by_origin_cb = Some(filter_by_origin_cb);
 }
 
-/// Reads the options. An option that cannot be followed is the one thing that this plugin raises an
-/// ERROR for: nothing has been decoded yet, and nothing will be until it is put right.
+/// Reads the options. One that cannot be followed is an ERROR: nothing has been decoded yet, and
+/// nothing will be until it is put right.
 #[pg_guard]
 unsafe extern "C-unwind" fn startup_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,

@@ -62,11 +62,17 @@ impl Dictionary {
         }
     }
 
-    /// The entry of an open table, made or made again if need be.
+    /// The entry of an open table, made or made again if need be. Adds ids that are told and will
+    /// not be used again to `forgotten`.
     #[inline]
-    pub fn entry(&mut self, table: Table<'_>, options: &Options) -> &mut Entry {
+    pub fn entry(
+        &mut self,
+        table: Table<'_>,
+        options: &Options,
+        forgotten: &mut Vec<u32>,
+    ) -> &mut Entry {
         if Invalidations::pending() {
-            self.invalidate();
+            self.invalidate(forgotten);
         }
         let fresh = |entry: &Entry| entry.is_of(table) && !entry.stale;
         if !self.entries.get(self.last).is_some_and(fresh) {
@@ -97,7 +103,7 @@ impl Dictionary {
     }
 
     #[cold]
-    fn invalidate(&mut self) {
+    fn invalidate(&mut self, forgotten: &mut Vec<u32>) {
         let changed = Invalidations::take();
         let mut stale = 0;
         for entry in &mut self.entries {
@@ -109,14 +115,17 @@ impl Dictionary {
             stale += usize::from(entry.stale);
         }
         if stale > KEPT_STALE {
-            self.forget_stale();
+            self.forget_stale(forgotten);
         }
     }
 
     /// Makes room: most of so many are of tables that have been dropped, and one that has not is
     /// told again.
-    fn forget_stale(&mut self) {
+    fn forget_stale(&mut self, forgotten: &mut Vec<u32>) {
         for entry in self.entries.extract_if(.., |entry| entry.stale) {
+            if entry.announced {
+                forgotten.push(entry.relation.id);
+            }
             entry.memory.delete();
         }
         let places = self.entries.iter().enumerate();
@@ -204,8 +213,8 @@ impl Entry {
             .collect();
     }
 
-    /// The one ERROR after start-up: the option contradicts the table, and only its owner can say
-    /// which of the two is meant.
+    /// An ERROR although decoding has begun: the option contradicts the table, and only its owner can
+    /// say which of the two is meant.
     fn refuse_to_exclude(&self, column: &str) {
         let message = format!(
             "pgevents: option \"exclude-columns\": column \"{column}\" is part of the key of \

@@ -38,6 +38,8 @@ struct Batch {
     hello: Option<Hello>,
     /// Dictionary id that was given last; ids grow in the order of telling.
     last_relation_id: u32,
+    /// Ids that will not be used again, until that has been told.
+    forgotten: Vec<u32>,
 }
 
 impl Session {
@@ -61,6 +63,7 @@ impl Session {
                 transaction: Transaction::default(),
                 hello: Some(hello),
                 last_relation_id: 0,
+                forgotten: Vec::new(),
             },
             output: if options.json {
                 Output::Json(Box::new(JsonOutput::new(context)))
@@ -82,7 +85,9 @@ impl Session {
     #[inline]
     pub fn change(&mut self, context: Context, table: Table<'_>, change: RowChange<'_>) {
         let wanted = self.wanted_action(change);
-        let entry = self.dictionary.entry(table, &self.options);
+        let entry = self
+            .dictionary
+            .entry(table, &self.options, &mut self.batch.forgotten);
         let (Some(action), true) = (wanted, entry.wanted) else {
             self.filtered_rows += 1;
             return self.skip(context);
@@ -116,7 +121,9 @@ impl Session {
     pub fn truncate(&mut self, context: Context, tables: &[Table<'_>]) {
         let mut told: Vec<(String, String)> = Vec::new();
         for table in tables {
-            let entry = self.dictionary.entry(*table, &self.options);
+            let entry = self
+            .dictionary
+            .entry(*table, &self.options, &mut self.batch.forgotten);
             let name = (entry.relation.schema.clone(), entry.relation.name.clone());
             if !entry.wanted || !self.options.actions.truncate || told.contains(&name) {
                 self.filtered_rows += u64::from(!told.contains(&name));
@@ -273,7 +280,7 @@ impl Batch {
         match entry {
             Some(entry) if !entry.announced => {
                 entry.relation.id = self.last_relation_id + 1;
-                self.frame.relation(&entry.relation)
+                self.frame.relation(&entry.relation, &self.forgotten)
             }
             Some(_) | None => Ok(()),
         }
@@ -285,6 +292,7 @@ impl Batch {
         if let Some(entry) = entry.filter(|entry| !entry.announced) {
             entry.announced = true;
             self.last_relation_id = entry.relation.id;
+            self.forgotten.clear();
         }
     }
 }

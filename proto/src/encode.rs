@@ -126,8 +126,9 @@ impl<B: FrameBuffer> FrameEncoder<B> {
         self.finish(open)
     }
 
-    /// Writes a dictionary entry; it must come before the first change that uses its id.
-    pub fn relation(&mut self, relation: &Relation) -> Result<(), OutOfMemory> {
+    /// Writes a dictionary entry; it must come before the first change that uses its id. No change
+    /// behind it uses the ids in `forgotten`.
+    pub fn relation(&mut self, relation: &Relation, forgotten: &[u32]) -> Result<(), OutOfMemory> {
         let open = self.open(tag::FRAME_RELATION, 2)?;
         self.varint(tag::RELATION_ID, relation.id.into())?;
         self.varint(tag::RELATION_OID, relation.oid.into())?;
@@ -147,14 +148,8 @@ impl<B: FrameBuffer> FrameEncoder<B> {
             }
             self.finish(open)?;
         }
-        if !relation.primary_key.is_empty() {
-            let open = self.open(tag::RELATION_PRIMARY_KEY, 1)?;
-            for position in &relation.primary_key {
-                self.reserve(VALUE_OVERHEAD)?;
-                push_varint(&mut self.buf, u64::from(*position));
-            }
-            self.finish(open)?;
-        }
+        self.packed(tag::RELATION_PRIMARY_KEY, &relation.primary_key)?;
+        self.packed(tag::RELATION_FORGOTTEN_ID, forgotten)?;
         self.finish(open)
     }
 
@@ -360,6 +355,19 @@ impl<B: FrameBuffer> FrameEncoder<B> {
         self.buf.append(&head[..=width]);
         let at = self.len() - width;
         Ok(Open { at, width })
+    }
+
+    /// A list of numbers; nothing for an empty one.
+    fn packed(&mut self, tag: u8, numbers: &[u32]) -> Result<(), OutOfMemory> {
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let open = self.open(tag, 1)?;
+        for number in numbers {
+            self.reserve(VALUE_OVERHEAD)?;
+            push_varint(&mut self.buf, u64::from(*number));
+        }
+        self.finish(open)
     }
 
     #[inline]

@@ -3,7 +3,7 @@ use std::{collections::HashMap, ops::Deref};
 use crate::{
     Column, DecodeError, Kind, MAX_COLUMNS, Relation, ReplicaIdentity,
     json::Fragments,
-    wire::{LEN, Reader, VARINT},
+    wire::{LEN, Reader, Tag, VARINT},
 };
 
 /// A [`Relation`] of the running session, with what is worked out once for all its changes.
@@ -44,7 +44,8 @@ impl Deref for RelationEntry {
 }
 
 /// The session's relations by id. A new entry of a table takes the place of the table's former one,
-/// which no later change can use, so the dictionary grows with tables and not with DDL.
+/// which no later change can use, and the plugin says which others it has forgotten: what is here
+/// grows neither with changes of tables nor with tables that come and go.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
     entries: Vec<RelationEntry>,
@@ -71,12 +72,15 @@ impl Dictionary {
     }
 
     pub(crate) fn insert(&mut self, bytes: &[u8]) -> Result<&RelationEntry, DecodeError> {
-        let relation = read_relation(bytes)?;
+        let (relation, forgotten) = read_relation(bytes)?;
         let (id, oid) = (relation.id, relation.oid);
         if id <= self.last_id {
             return Err(DecodeError::RelationId(id));
         }
         self.last_id = id;
+        for id in forgotten {
+            self.forget(id);
+        }
         let entry = RelationEntry::new(relation);
         let at = match self.by_oid.get(&oid) {
             Some(&at) => {
@@ -93,13 +97,27 @@ impl Dictionary {
         self.by_id.insert(id, at);
         Ok(&self.entries[at])
     }
+
+    /// Frees an entry. One that has made room for a new definition of its table is not here any more.
+    fn forget(&mut self, id: u32) {
+        let Some(at) = self.by_id.remove(&id) else {
+            return;
+        };
+        let forgotten = self.entries.swap_remove(at);
+        self.by_oid.remove(&forgotten.oid);
+        if let Some(moved) = self.entries.get(at) {
+            self.by_id.insert(moved.id, at);
+            self.by_oid.insert(moved.oid, at);
+        }
+    }
 }
 
-fn read_relation(bytes: &[u8]) -> Result<Relation, DecodeError> {
+/// A relation, and the ids that it says are forgotten.
+fn read_relation(bytes: &[u8]) -> Result<(Relation, Vec<u32>), DecodeError> {
     let mut reader = Reader::new(bytes);
     let (mut id, mut oid, mut identity) = (0, 0, 0);
     let (mut schema, mut name) = ("", "");
-    let (mut columns, mut primary_key) = (Vec::new(), Vec::new());
+    let (mut columns, mut primary_key, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(tag) = reader.tag()? {
         match tag.field {
             1 => id = reader.typed(tag, VARINT)?.varint32()?,
@@ -116,14 +134,8 @@ fn read_relation(bytes: &[u8]) -> Result<Relation, DecodeError> {
             6 => {
                 columns.push(read_column(reader.typed(tag, LEN)?.bytes()?)?);
             }
-            // Packed by default in proto3; a reader has to take both forms.
-            7 if tag.wire_type == VARINT => primary_key.push(reader.varint32()?),
-            7 => {
-                let mut packed = Reader::new(reader.typed(tag, LEN)?.bytes()?);
-                while !packed.is_empty() {
-                    primary_key.push(packed.varint32()?);
-                }
-            }
+            7 => read_numbers(&mut reader, tag, &mut primary_key)?,
+            8 => read_numbers(&mut reader, tag, &mut forgotten)?,
             _ => reader.skip(tag)?,
         }
     }
@@ -134,7 +146,7 @@ fn read_relation(bytes: &[u8]) -> Result<Relation, DecodeError> {
     check_names(id, schema, name, &columns)?;
     check_primary_key(id, &primary_key, columns.len())?;
     let (schema, name) = (schema.to_owned(), name.to_owned());
-    Ok(Relation {
+    let relation = Relation {
         id,
         oid,
         schema,
@@ -142,7 +154,25 @@ fn read_relation(bytes: &[u8]) -> Result<Relation, DecodeError> {
         replica_identity,
         columns,
         primary_key,
-    })
+    };
+    Ok((relation, forgotten))
+}
+
+/// Adds numbers to a list. They are packed by default in proto3; a reader has to take both forms.
+fn read_numbers(
+    reader: &mut Reader<'_>,
+    tag: Tag,
+    numbers: &mut Vec<u32>,
+) -> Result<(), DecodeError> {
+    if tag.wire_type == VARINT {
+        numbers.push(reader.varint32()?);
+        return Ok(());
+    }
+    let mut packed = Reader::new(reader.typed(tag, LEN)?.bytes()?);
+    while !packed.is_empty() {
+        numbers.push(packed.varint32()?);
+    }
+    Ok(())
 }
 
 fn read_column(bytes: &[u8]) -> Result<Column, DecodeError> {

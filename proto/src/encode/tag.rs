@@ -25,6 +25,7 @@ pub const RELATION_NAME: u8 = 4 << 3 | LEN;
 pub const RELATION_REPLICA_IDENTITY: u8 = 5 << 3 | VARINT;
 pub const RELATION_COLUMN: u8 = 6 << 3 | LEN;
 pub const RELATION_PRIMARY_KEY: u8 = 7 << 3 | LEN;
+pub const RELATION_FORGOTTEN_ID: u8 = 8 << 3 | LEN;
 
 pub const COLUMN_NAME: u8 = 1 << 3 | LEN;
 pub const COLUMN_TYPE_OID: u8 = 2 << 3 | VARINT;

@@ -164,16 +164,27 @@ fn many_small_definitions_take_memory_in_proportion() {
 
 #[test]
 fn a_redefined_table_takes_the_memory_of_one() {
+    memory_stays(|relation| v1::Relation { oid: 1, ..relation });
+}
+
+#[test]
+fn forgotten_tables_take_no_memory() {
+    memory_stays(|relation| v1::Relation {
+        oid: relation.id,
+        forgotten_ids: vec![relation.id - 1],
+        ..relation
+    });
+}
+
+/// Reads a thousand relations as they are made out of a plain one.
+fn memory_stays(as_told: impl Fn(v1::Relation) -> v1::Relation) {
     let mut decoder = Decoder::new();
     let column = v1::Column {
         name: "c".to_owned(),
         kind: 1,
         ..Default::default()
     };
-    let relation = |id| v1::Relation {
-        oid: 1,
-        ..smallest_relation(id, vec![column.clone(); 100])
-    };
+    let relation = |id| as_told(smallest_relation(id, vec![column.clone(); 100]));
     let read = |decoder: &mut Decoder, bytes: &[u8]| {
         let mut events = decoder.frame(bytes);
         while events.next().unwrap().is_some() {}

@@ -194,13 +194,15 @@ fn dictionary_ids_count_up_and_a_new_definition_replaces_the_old() {
     let mut decoder = Decoder::new();
     read(&mut decoder, &frame(&users(), &[])).unwrap();
     let mut encoder = FrameEncoder::new();
-    encoder.relation(&users()).unwrap();
+    encoder.relation(&users(), &[]).unwrap();
     assert_eq!(
         read(&mut decoder, encoder.bytes()).unwrap_err(),
         DecodeError::RelationId(1)
     );
     encoder.clear();
-    encoder.relation(&Relation { id: 2, ..users() }).unwrap();
+    encoder
+        .relation(&Relation { id: 2, ..users() }, &[])
+        .unwrap();
     encoder.begin(&Begin::default(), "").unwrap();
     Stated::insert(row()).write(2, &mut encoder);
     assert_eq!(read(&mut decoder, encoder.bytes()).unwrap().len(), 3);
@@ -210,6 +212,30 @@ fn dictionary_ids_count_up_and_a_new_definition_replaces_the_old() {
         read(&mut decoder, encoder.bytes()).unwrap_err(),
         DecodeError::RelationUnknown(1)
     );
+}
+
+#[test]
+fn a_forgotten_relation_is_not_used_again() {
+    let mut decoder = Decoder::new();
+    let mut encoder = FrameEncoder::new();
+    encoder.hello(&hello()).unwrap();
+    for (id, forgotten) in [(1, [].as_slice()), (2, &[]), (3, &[1, 7])] {
+        let oid = 100 + id;
+        let relation = Relation { id, oid, ..users() };
+        encoder.relation(&relation, forgotten).unwrap();
+    }
+    read(&mut decoder, encoder.bytes()).unwrap();
+    for (id, known) in [(3, true), (2, true), (1, false)] {
+        encoder.clear();
+        encoder.begin(&Begin::default(), "").unwrap();
+        Stated::insert(row()).write(id, &mut encoder);
+        encoder.commit(&Commit::default()).unwrap();
+        let expected = match known {
+            true => Ok(()),
+            false => Err(DecodeError::RelationUnknown(id)),
+        };
+        assert_eq!(read(&mut decoder, encoder.bytes()).map(drop), expected);
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ pub fn relation(identity: ReplicaIdentity, columns: &[(&str, Kind)], key: &[u32]
 pub fn frame(relation: &Relation, changes: &[Stated]) -> Vec<u8> {
     let mut encoder = FrameEncoder::new();
     encoder.hello(&hello()).unwrap();
-    encoder.relation(relation).unwrap();
+    encoder.relation(relation, &[]).unwrap();
     encoder
         .begin(
             &Begin {

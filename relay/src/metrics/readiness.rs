@@ -6,8 +6,8 @@ use super::{Reading, State};
 /// The relay itself gives the broker longer (`--confirm-timeout`) before it reconnects.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
-/// Silence of PostgreSQL after which the stream does not count as moving; half of it is when the
-/// relay asks for a sign of life.
+/// Silence of PostgreSQL after which the stream does not count as moving. The relay asks for a sign of
+/// life earlier; while it bears a longer silence of a busy server, nothing moves either.
 const SILENT_AFTER: Duration = Duration::from_secs(25);
 
 /// Whether the relay does what it is there for.

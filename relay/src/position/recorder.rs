@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use pgevents_proto::Lsn;
 use tokio::{
@@ -93,16 +93,19 @@ impl Recorder {
         };
         let outcome = writing.await;
         self.writing = None;
-        match outcome {
-            Ok(Ok(position)) => self.recorded = position.acknowledged,
-            Ok(Err(error)) => {
-                if let Some(fault) = self.fault.take() {
-                    // Nobody listens once the session is over.
-                    let _ = fault.send(error);
-                }
+        let fault = match (outcome, &self.file) {
+            (Ok(Ok(position)), _) => {
+                self.recorded = position.acknowledged;
+                return;
             }
-            // The runtime ends: nothing more is acknowledged.
-            Err(_) => self.fault = None,
+            (Ok(Err(fault)), _) => fault,
+            // The write panicked.
+            (Err(error), Some(file)) => file.unwritable(io::Error::other(error)),
+            (Err(_), None) => return,
+        };
+        if let Some(notice) = self.fault.take() {
+            // Nobody listens once the session is over.
+            let _ = notice.send(fault);
         }
     }
 }

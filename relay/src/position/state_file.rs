@@ -155,7 +155,7 @@ impl StateFile {
     ///
     /// # Errors
     ///
-    /// [`StateError::Write`]; the file is as it was.
+    /// [`StateError::Write`]; the file is whole, with the old position or with this one.
     pub fn write(&self, position: &Position) -> Result<(), StateError> {
         self.write_if(position, || true)
     }
@@ -207,7 +207,7 @@ impl StateFile {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unwritable(&self, source: io::Error) -> StateError {
+    pub(super) fn unwritable(&self, source: io::Error) -> StateError {
         let path = self.path.clone();
         StateError::Write { path, source }
     }

@@ -157,8 +157,16 @@ impl<'a> Pump<'a> {
         let delivery = &out.feed.delivery;
         let in_flight = delivery.in_flight();
         let mut outcome = match end {
-            End::Complete => farewell(status, reader).await.map(|()| {
-                info!(acknowledged = %delivery.acknowledge(), "stopped: everything sent is confirmed");
+            End::Complete => farewell(status, reader).await.map(|told| {
+                let acknowledged = delivery.acknowledge();
+                match told {
+                    true => info!(%acknowledged, "stopped: everything sent is confirmed"),
+                    false => warn!(
+                        %acknowledged,
+                        "stopped: everything sent is confirmed, but PostgreSQL may not have heard of it: \
+                         the last events may be repeated"
+                    ),
+                }
             }),
             End::ServerStops(said) => {
                 // It shuts down whether it reads the last report or not.
@@ -368,20 +376,15 @@ impl Out<'_> {
     }
 }
 
-/// Makes the last report, and sees the server end the stream.
-async fn farewell(status: StatusTask, mut reader: Reader) -> Result<(), ProducerError> {
+/// Makes the last report, and sees the server end the stream: whether that was in time.
+async fn farewell(status: StatusTask, mut reader: Reader) -> Result<bool, ProducerError> {
     let ending = async {
         status.close().await.map_err(ProducerError::Status)?;
         // The server reads the report before it closes; what it still sends will come again.
         while reader.fill().await.is_ok() {
             while let Ok(Some(_)) = reader.message() {}
         }
-        Ok(())
+        Ok(true)
     };
-    timeout(FAREWELL, ending).await.unwrap_or_else(|_| {
-        debug!(
-            "the last report was not written, or the server has not closed the connection, in time"
-        );
-        Ok(())
-    })
+    timeout(FAREWELL, ending).await.unwrap_or(Ok(false))
 }

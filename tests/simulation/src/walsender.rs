@@ -170,7 +170,7 @@ fn greet(frame: &mut FrameEncoder) -> Result<(), OutOfMemory> {
         kind,
         identity: false,
     };
-    frame.relation(&Relation {
+    let orders = Relation {
         id: 1,
         oid: 1,
         schema: "public".to_owned(),
@@ -178,7 +178,8 @@ fn greet(frame: &mut FrameEncoder) -> Result<(), OutOfMemory> {
         replica_identity: ReplicaIdentity::Full,
         columns: vec![column("id", Kind::Integer), column("note", Kind::Text)],
         primary_key: vec![0],
-    })
+    };
+    frame.relation(&orders, &[])
 }
 
 /// An inserted row: the event's number, and a text of so many bytes.
