@@ -38,7 +38,9 @@ impl Workload {
             ..Hello::default()
         };
         encoder.hello(&hello).expect("encode hello");
-        encoder.relation(&self.relation(), &[]).expect("encode relation");
+        encoder
+            .relation(&self.relation(), &[])
+            .expect("encode relation");
         let mut decoder = Decoder::new();
         drain(&mut decoder, encoder.bytes());
         decoder

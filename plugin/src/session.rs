@@ -122,8 +122,8 @@ impl Session {
         let mut told: Vec<(String, String)> = Vec::new();
         for table in tables {
             let entry = self
-            .dictionary
-            .entry(*table, &self.options, &mut self.batch.forgotten);
+                .dictionary
+                .entry(*table, &self.options, &mut self.batch.forgotten);
             let name = (entry.relation.schema.clone(), entry.relation.name.clone());
             if !entry.wanted || !self.options.actions.truncate || told.contains(&name) {
                 self.filtered_rows += u64::from(!told.contains(&name));

@@ -68,6 +68,10 @@ pub struct Relation {
     /// Positions in `columns` (from 0) of the primary key, in key order. Empty: no primary key.
     #[prost(uint32, repeated, tag = "7")]
     pub primary_key: ::prost::alloc::vec::Vec<u32>,
+    /// Relations that no change behind this one will use again, most of them of dropped tables: a
+    /// reader may forget them once it has read the frame. Only a few of them are ever outstanding.
+    #[prost(uint32, repeated, tag = "8")]
+    pub forgotten_ids: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Column {

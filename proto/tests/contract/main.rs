@@ -4,7 +4,6 @@
 mod bounded;
 mod damage;
 mod events;
-mod generated;
 mod printing;
 mod protocol;
 mod round_trip;

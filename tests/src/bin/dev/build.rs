@@ -138,6 +138,8 @@ pub fn codegen(progress: &Progress) -> anyhow::Result<()> {
         command.args([
             "--package",
             "pgevents-proto",
+            "--test",
+            "generated",
             "committed_types_are_those_of_the_contract",
         ]);
         command

@@ -1,4 +1,5 @@
-//! The committed prost types are those of `pgevents.proto`.
+//! The committed prost types are those of `pgevents.proto`. By itself, so that it can write types that
+//! other tests use already.
 
 use std::{fs, path::Path};
 
