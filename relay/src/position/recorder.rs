@@ -1,4 +1,4 @@
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use pgevents_proto::Lsn;
 use tokio::{
@@ -88,24 +88,19 @@ impl Recorder {
     /// Waits until the position on its way is recorded, or cannot be; for ever while there is none.
     /// May be given up at any time.
     pub async fn written(&mut self) {
-        let Some(writing) = &mut self.writing else {
+        let (Some(writing), Some(file)) = (&mut self.writing, &self.file) else {
             return std::future::pending().await;
         };
-        let outcome = writing.await;
+        let outcome = file.ended(writing.await);
         self.writing = None;
-        let fault = match (outcome, &self.file) {
-            (Ok(Ok(position)), _) => {
-                self.recorded = position.acknowledged;
-                return;
+        match outcome {
+            Ok(position) => self.recorded = position.acknowledged,
+            Err(fault) => {
+                if let Some(notice) = self.fault.take() {
+                    // Nobody listens once the session is over.
+                    let _ = notice.send(fault);
+                }
             }
-            (Ok(Err(fault)), _) => fault,
-            // The write panicked.
-            (Err(error), Some(file)) => file.unwritable(io::Error::other(error)),
-            (Err(_), None) => return,
-        };
-        if let Some(notice) = self.fault.take() {
-            // Nobody listens once the session is over.
-            let _ = notice.send(fault);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use pgevents_proto::Lsn;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::Position;
 use crate::{
@@ -179,8 +179,15 @@ impl StateFile {
     /// The same.
     pub async fn save(&self, position: Position) -> Result<(), StateError> {
         let file = self.clone();
-        let written = spawn_blocking(move || file.write(&position)).await;
-        written.unwrap_or_else(|error| Err(self.unwritable(io::Error::other(error))))
+        self.ended(spawn_blocking(move || file.write(&position)).await)
+    }
+
+    /// How a write beside the event loop ended; a panic there is a write that failed.
+    pub(super) fn ended<T>(
+        &self,
+        joined: Result<Result<T, StateError>, JoinError>,
+    ) -> Result<T, StateError> {
+        joined.unwrap_or_else(|error| Err(self.unwritable(io::Error::other(error))))
     }
 
     /// [`StateFile::write`], if it is still wanted when it is this write's turn.
@@ -207,7 +214,7 @@ impl StateFile {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unwritable(&self, source: io::Error) -> StateError {
+    fn unwritable(&self, source: io::Error) -> StateError {
         let path = self.path.clone();
         StateError::Write { path, source }
     }

@@ -171,18 +171,14 @@ impl<C> fmt::Debug for InFlight<C> {
 mod tests {
     use std::{
         collections::BTreeMap,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::Wake,
+        sync::{Arc, atomic::Ordering},
     };
 
     use proptest::prelude::*;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::delivery::Confirmed;
+    use crate::{delivery::Confirmed, publish::wakes::tests::Count};
 
     /// What lapin gives for a message that is written; it ends with the message's number.
     struct Confirm(oneshot::Receiver<u64>);
@@ -241,15 +237,6 @@ mod tests {
             {
                 let _ = confirm.send(number);
             }
-        }
-    }
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -65,13 +65,14 @@ fn lock(woken: &Mutex<Woken>) -> MutexGuard<'_, Woken> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
+    /// A waker's number of calls.
     #[derive(Default)]
-    struct Count(AtomicUsize);
+    pub(in crate::publish) struct Count(pub AtomicUsize);
 
     impl Wake for Count {
         fn wake(self: Arc<Self>) {
