@@ -1,6 +1,7 @@
 //! Comparisons of pgevents with others, on private servers of this machine: `cargo dev bench`.
 #![forbid(unsafe_code)]
 
+mod before;
 mod cores;
 mod decode;
 mod e2e;
@@ -56,7 +57,8 @@ enum Comparison {
         /// Events of each run that measures a rate
         #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..=5_000_000))]
         events: u64,
-        /// Seconds of each run that measures latency, 2 to 600, the first of them to warm up; 0 leaves that out
+        /// Seconds of each run that measures latency, 2 to 600, the first of them to warm up; 0
+        /// leaves that out
         #[arg(long, default_value_t = 10, value_parser = seconds_of_latency)]
         seconds: u64,
         /// Give the broker a core of its own, and everything else the other ones

@@ -41,8 +41,8 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Names in the order of the legend, with their colours: told apart also without them, as light and dark
-/// alternate. Blue is ours; the first is for a name that is not here.
+/// Names in the order of the legend, with their colours: told apart also without them, as light and
+/// dark alternate. Blue is ours; the first is for a name that is not here.
 const COLOURS: [(&str, RGBColor); 11] = [
     ("floor", RGBColor(160, 160, 160)),
     ("ceiling", RGBColor(160, 160, 160)),

@@ -1,14 +1,14 @@
 //! A private PostgreSQL that can load every plugin of a comparison.
 
 use anyhow::Context;
-use pgevents_relay::config;
+use pgevents_relay::postgres;
 use pgevents_relay::secret::Secret;
 use pgevents_relay::tls::Certificates;
 use pgevents_tests::dist::{self, Installation};
 use pgevents_tests::lab::{Postgres, RELAY_ROLE};
 use tokio_postgres::Client;
 
-use crate::floor;
+use crate::{before, floor};
 
 /// Beyond the settings of a private server. The caches hold every workload, so that no plugin pays
 /// for the disk; a paused reader is not taken for dead; commit times are kept, since latency is
@@ -30,6 +30,7 @@ track_commit_timestamp = on
 pub async fn start() -> anyhow::Result<Postgres> {
     let installation = Installation::find()?;
     let floor_folder = floor::build(&installation)?;
+    before::install_plugin(&floor_folder, installation.major)?;
     let plugin = dist::built(dist::plugin(installation.major))?;
     let plugin_folder = plugin.parent().unwrap_or(&plugin).display();
     let settings = format!(
@@ -40,8 +41,9 @@ pub async fn start() -> anyhow::Result<Postgres> {
     if server.has_plugin_list() {
         server.append_settings(&format!(
             "output_plugin_libraries = \
-             'pgoutput, test_decoding, pgevents, wal2json, decoderbufs, {}'",
-            floor::NAME
+             'pgoutput, test_decoding, pgevents, wal2json, decoderbufs, {}, {}'",
+            floor::NAME,
+            before::PLUGIN
         ))?;
         server.stop().await?;
         server.run().await?;
@@ -85,15 +87,15 @@ pub async fn drop_database(server: &Postgres, name: &str) -> anyhow::Result<()> 
 }
 
 /// How the relay's own client reaches a database, over TCP without TLS.
-pub fn address(server: &Postgres, database: &str) -> config::Postgres {
-    config::Postgres {
+pub fn address(server: &Postgres, database: &str) -> postgres::Postgres {
+    postgres::Postgres {
         host: "127.0.0.1".into(),
         port: server.port(),
         database: database.into(),
         user: RELAY_ROLE.into(),
         password: Some(Secret::new(server.relay_password())),
-        tls: config::TlsMode::Disable,
+        tls: postgres::TlsMode::Disable,
         certificates: Certificates::default(),
-        channel_binding: config::ChannelBinding::Prefer,
+        channel_binding: postgres::ChannelBinding::Prefer,
     }
 }

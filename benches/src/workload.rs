@@ -56,6 +56,7 @@ impl Workload {
         encoder.clear();
         encoder.begin(
             &Begin {
+                commit_lsn: Lsn(end_lsn.0 - 0x30),
                 end_lsn,
                 commit_time: 848_780_130_120_000,
                 xid: 7,
@@ -164,7 +165,8 @@ pub fn write(decoder: &mut Decoder, json: &mut EventJson, frame: &[u8], out: &mu
             | Event::Relation(_)
             | Event::Begin(_)
             | Event::Message(_)
-            | Event::Commit(_) => {}
+            | Event::Commit(_)
+            | Event::Unknown => {}
         }
     }
 }

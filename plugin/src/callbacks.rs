@@ -9,10 +9,9 @@ use pgevents_proto::{Lsn, PROTOCOL_VERSION};
 use pgrx::{PgLogLevel, PgSqlErrorCode, ereport, pg_guard, pg_sys};
 
 use crate::{
-    fault,
     ffi::{self, Context, RowChange, Table, Txn},
     message::LogicalMessage,
-    options::{OptionError, Options},
+    options::{self, Refusal},
     session::Session,
 };
 
@@ -48,7 +47,6 @@ unsafe extern "C-unwind" fn startup_cb(
     options: *mut pg_sys::OutputPluginOptions,
     is_init: bool,
 ) {
-    fault::reach("startup");
     // SAFETY: handed over by PostgreSQL for this call.
     let context = unsafe { Context::new(ctx) };
     context.configure(options, false);
@@ -57,12 +55,13 @@ unsafe extern "C-unwind" fn startup_cb(
     if is_init {
         return;
     }
-    match Options::parse(context.options()) {
-        Ok(parsed) => {
-            context.configure(options, parsed.json);
-            context.attach(Session::start(context, parsed));
+    match options::read(context.options()) {
+        Ok((asked, version)) => {
+            context.configure(options, asked.json);
+            context.attach(Session::start(context, asked, version));
+            ffi::raise_if_used();
         }
-        Err(error) => refuse(&error),
+        Err(refusal) => refuse(&refusal),
     }
 }
 
@@ -71,7 +70,6 @@ unsafe extern "C-unwind" fn begin_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
     txn: *mut pg_sys::ReorderBufferTXN,
 ) {
-    fault::reach("begin");
     // SAFETY: handed over by PostgreSQL for this call; startup_cb attached a Session.
     if let (Some(session), Some(txn)) = unsafe { (session(ctx), Txn::new(txn)) } {
         session.begin(txn);
@@ -85,15 +83,14 @@ unsafe extern "C-unwind" fn change_cb(
     relation: pg_sys::Relation,
     change: *mut pg_sys::ReorderBufferChange,
 ) {
-    fault::reach("change");
     // SAFETY: handed over by PostgreSQL for this call; the relation is open.
     unsafe {
-        let change = RowChange::new(change);
-        if fault::loses(change) {
-            return;
-        }
         if let Some(session) = session(ctx) {
-            session.change(Context::new(ctx), Table::new(relation), change);
+            session.change(
+                Context::new(ctx),
+                Table::new(relation),
+                RowChange::new(change),
+            );
         }
     }
 }
@@ -106,7 +103,6 @@ unsafe extern "C-unwind" fn truncate_cb(
     relations: *mut pg_sys::Relation,
     _change: *mut pg_sys::ReorderBufferChange,
 ) {
-    fault::reach("truncate");
     // SAFETY: handed over by PostgreSQL for this call; the relations are open.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -121,7 +117,6 @@ unsafe extern "C-unwind" fn commit_cb(
     _txn: *mut pg_sys::ReorderBufferTXN,
     _commit_lsn: pg_sys::XLogRecPtr,
 ) {
-    fault::reach("commit");
     // SAFETY: handed over by PostgreSQL for this call.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -140,7 +135,6 @@ unsafe extern "C-unwind" fn message_cb(
     size: pg_sys::Size,
     content: *const c_char,
 ) {
-    fault::reach("message");
     // SAFETY: handed over by PostgreSQL for this call: a NUL-terminated prefix and `size` bytes.
     unsafe {
         if let Some(session) = session(ctx) {
@@ -161,7 +155,6 @@ unsafe extern "C-unwind" fn filter_by_origin_cb(
     ctx: *mut pg_sys::LogicalDecodingContext,
     origin_id: pg_sys::RepOriginId,
 ) -> bool {
-    fault::reach("origin");
     let local = origin_id == pg_sys::InvalidRepOriginId as pg_sys::RepOriginId;
     // SAFETY: handed over by PostgreSQL for this call.
     !local && unsafe { session(ctx) }.is_some_and(|session| session.local_only())
@@ -171,6 +164,7 @@ unsafe extern "C-unwind" fn filter_by_origin_cb(
 ///
 /// `ctx` is what PostgreSQL handed to the running callback.
 unsafe fn session<'a>(ctx: *mut pg_sys::LogicalDecodingContext) -> Option<&'a mut Session> {
+    ffi::raise_if_used();
     // SAFETY: only startup_cb attaches state, a Session; callbacks run one at a time, so no other
     // reference exists.
     unsafe { Context::new(ctx).state::<Session>() }
@@ -179,7 +173,7 @@ unsafe fn session<'a>(ctx: *mut pg_sys::LogicalDecodingContext) -> Option<&'a mu
 /// Says who was loaded, to whoever asks for messages of that level: `pgevents doctor` reads it.
 fn greet() {
     let version = env!("CARGO_PKG_VERSION");
-    let message = format!("pgevents {version}, protocol {PROTOCOL_VERSION}");
+    let message = format!("pgevents {version}, protocol 1 to {PROTOCOL_VERSION}");
     ereport!(
         PgLogLevel::DEBUG1,
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
@@ -205,11 +199,12 @@ fn refuse_another_major() {
     }
 }
 
-fn refuse(error: &OptionError) {
-    let message = format!("pgevents: {error}. {}", error.hint());
-    ereport!(
-        ERROR,
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        message
-    );
+fn refuse(refusal: &Refusal) {
+    let code = match refusal {
+        Refusal::Option { .. } | Refusal::Misread { .. } | Refusal::TooLong { .. } => {
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+        }
+        Refusal::Version(_) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+    };
+    ereport!(ERROR, code, format!("pgevents: {refusal}"));
 }

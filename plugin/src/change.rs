@@ -5,8 +5,7 @@ use pgevents_proto::{Action, OutOfMemory, ReplicaIdentity};
 use crate::{
     column::Column,
     dictionary::Entry,
-    ffi::{DeformedRow, Encoding, RowAction, RowChange, Table},
-    frame::Frame,
+    ffi::{DeformedRow, Encoding, Frame, RowAction, RowChange, Table},
     options::MAX_ROW_BYTES,
     row::{BITMAP_BYTES, Bitmaps, Carried, Limits, Source, write_row},
     value::{self, Room},

@@ -1,20 +1,34 @@
 //! How the values of one column are read and sent: decided once per definition of a table.
 
+use std::collections::HashMap;
+
 use pgevents_proto::Kind;
 use pgrx::pg_sys::{self, Oid};
 
 use crate::ffi::{
-    Attribute, MemoryContext, OutputFunction, TypeOutput, composite_attributes, has_json_cast,
-    unless_error,
+    Attribute, MemoryContext, OutputFunction, TypeOutput, check_for_interrupts,
+    composite_attributes, has_json_cast, unless_error,
 };
 
 /// Composite types that contain each other deeper than this are shown as text.
 const MAX_TYPE_DEPTH: usize = 16;
 
+/// Attributes of composite types, in all, that are looked at for one table: more are shown as text.
+const MAX_TYPE_ATTRIBUTES: usize = 10_000;
+
 /// `array_to_json(anyarray)` and `row_to_json(record)`. Source: PostgreSQL
 /// `src/include/catalog/pg_proc.dat`; the names in `fmgroids.h` differ between majors.
 const ARRAY_TO_JSON: u32 = 3153;
 const ROW_TO_JSON: u32 = 3155;
+
+/// What is known of the types of one table's columns: of which to make JSON.
+#[derive(Default)]
+pub struct JsonTypes {
+    /// By type, see [`JsonTypes::height`].
+    heights: HashMap<Oid, Option<usize>>,
+    /// How many attributes of composite types have been looked at.
+    attributes: usize,
+}
 
 /// One column that travels.
 pub struct Column {
@@ -67,8 +81,8 @@ impl Form {
 
 impl Column {
     /// Plans how `attribute` is sent; function look-ups live in `memory`.
-    pub fn plan(attribute: &Attribute, memory: &MemoryContext) -> Self {
-        let (form, kind) = form_of(attribute.type_oid, memory);
+    pub fn plan(attribute: &Attribute, types: &mut JsonTypes, memory: &MemoryContext) -> Self {
+        let (form, kind) = form_of(attribute.type_oid, types, memory);
         Self {
             attribute: attribute.index,
             by_value: attribute.by_value,
@@ -79,7 +93,7 @@ impl Column {
     }
 }
 
-fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
+fn form_of(type_oid: Oid, types: &mut JsonTypes, memory: &MemoryContext) -> (Form, Kind) {
     let output = TypeOutput::of(type_oid);
     match output.base {
         pg_sys::BOOLOID => (Form::Bool, Kind::Bool),
@@ -104,7 +118,7 @@ fn form_of(type_oid: Oid, memory: &MemoryContext) -> (Form, Kind) {
             Kind::Json,
         ),
         base => match json_function(&output) {
-            Some(function) if !runs_user_cast(base, 0) => (
+            Some(function) if types.is_safe(base) => (
                 by_function(Oid::from(function), Form::Json, memory),
                 Kind::Json,
             ),
@@ -132,20 +146,45 @@ fn json_function(output: &TypeOutput) -> Option<u32> {
     }
 }
 
-/// Whether `to_json` of the type would call a cast function that somebody made, here or in a part of
-/// it. Such a function may do anything, also what decoding must not, so text is sent instead.
-fn runs_user_cast(type_oid: Oid, depth: usize) -> bool {
-    if depth > MAX_TYPE_DEPTH {
-        return true;
+impl JsonTypes {
+    /// Whether `to_json` of the type calls nothing but the server's own code. A cast function that
+    /// somebody made, for the type or a part of it, may do anything, also what decoding must not.
+    fn is_safe(&mut self, type_oid: Oid) -> bool {
+        self.height(type_oid)
+            .is_some_and(|height| height <= MAX_TYPE_DEPTH)
     }
-    let output = TypeOutput::of(type_oid);
-    if let Some(element) = output.element {
-        return runs_user_cast(element, depth + 1);
+
+    /// How deep types contain each other below this one; `None`: not safe, or not to be known
+    /// within the limits. Each type is looked at once.
+    fn height(&mut self, type_oid: Oid) -> Option<usize> {
+        if let Some(known) = self.heights.get(&type_oid) {
+            return *known;
+        }
+        check_for_interrupts();
+        // What contains itself is not safe.
+        self.heights.insert(type_oid, None);
+        let height = self.look_at(type_oid);
+        self.heights.insert(type_oid, height);
+        height
     }
-    if output.composite {
-        return composite_attributes(output.base)
-            .into_iter()
-            .any(|attribute| runs_user_cast(attribute, depth + 1));
+
+    fn look_at(&mut self, type_oid: Oid) -> Option<usize> {
+        let output = TypeOutput::of(type_oid);
+        if let Some(element) = output.element {
+            return Some(self.height(element)? + 1);
+        }
+        if !output.composite {
+            return (!has_json_cast(output.base)).then_some(0);
+        }
+        let attributes = composite_attributes(output.base);
+        self.attributes += attributes.len();
+        let mut highest = 0;
+        for attribute in attributes {
+            if self.attributes > MAX_TYPE_ATTRIBUTES {
+                return None;
+            }
+            highest = highest.max(self.height(attribute)? + 1);
+        }
+        Some(highest)
     }
-    has_json_cast(output.base)
 }

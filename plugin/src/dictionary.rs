@@ -2,17 +2,14 @@
 
 use std::collections::HashMap;
 
-use pgevents_proto::{Column as WireColumn, Relation, ReplicaIdentity};
-use pgrx::{
-    PgSqlErrorCode, ereport,
-    pg_sys::{FirstNormalObjectId, Oid},
-};
+use pgevents_proto::{Column as WireColumn, Options, Relation, ReplicaIdentity};
+use pgrx::pg_sys::{FirstNormalObjectId, Oid};
 
 use crate::{
-    column::Column,
-    fault,
-    ffi::{Attribute, Context, Invalidations, MemoryContext, Table},
-    options::Options,
+    column::{Column, JsonTypes},
+    ffi::{
+        Attribute, Context, Invalidations, MemoryContext, Table, raise_if_used, raise_out_of_memory,
+    },
 };
 
 /// Definitions that are kept although they have changed. One whose table is seen again need not be
@@ -89,6 +86,8 @@ impl Dictionary {
         }
         let mut entry = Entry::build(table, options, &self.memory);
         let Some(place) = place else {
+            let room = (self.entries.try_reserve(1)).and(self.places.try_reserve(1));
+            room.unwrap_or_else(|_| raise_out_of_memory());
             self.entries.push(entry);
             self.places.insert(table.oid(), self.entries.len() - 1);
             return self.entries.len() - 1;
@@ -122,16 +121,19 @@ impl Dictionary {
     /// Makes room: most of so many are of tables that have been dropped, and one that has not is
     /// told again.
     fn forget_stale(&mut self, forgotten: &mut Vec<u32>) {
+        let room = forgotten.try_reserve(self.entries.len());
+        room.unwrap_or_else(|_| raise_out_of_memory());
         for entry in self.entries.extract_if(.., |entry| entry.stale) {
             if entry.announced {
                 forgotten.push(entry.relation.id);
             }
             entry.memory.delete();
         }
+        // There are fewer than before, so that nothing is allocated.
+        self.places.clear();
         let places = self.entries.iter().enumerate();
-        self.places = places
-            .map(|(place, entry)| (Oid::from(entry.relation.oid), place))
-            .collect();
+        self.places
+            .extend(places.map(|(place, entry)| (Oid::from(entry.relation.oid), place)));
     }
 }
 
@@ -142,7 +144,6 @@ impl Entry {
     }
 
     fn build(table: Table<'_>, options: &Options, memory: &MemoryContext) -> Self {
-        fault::reach("dictionary");
         let memory = memory.child(c"pgevents relation");
         let (schema, name) = memory.scope(|| table.name(options.partition_root));
         let wanted = table.is_user_table() && options.wants_table(&schema, &name);
@@ -173,22 +174,17 @@ impl Entry {
     }
 
     fn plan_columns(&mut self, table: Table<'_>, options: &Options) {
-        let identity_key = table.identity_key();
-        let primary_key = table.primary_key();
+        let (identity_key, primary_key) = (table.identity_key(), table.primary_key());
         let mut attributes = table.attributes();
+        let mut keyless = false;
         attributes.retain(|attribute| {
             let excluded = options.excludes_column(
                 &self.relation.schema,
                 &self.relation.name,
                 &attribute.name,
             );
-            // Without its key a row could not be told from another.
-            if excluded
-                && (identity_key.contains(&attribute.index)
-                    || primary_key.contains(&attribute.index))
-            {
-                self.refuse_to_exclude(&attribute.name);
-            }
+            let is_key = |key: &[usize]| key.contains(&attribute.index);
+            keyless |= excluded && is_key(&primary_key);
             // The generated value of a virtual column is nowhere in the WAL.
             !attribute.virtual_generated && !excluded
         });
@@ -199,37 +195,30 @@ impl Entry {
         };
         let keyed = self.relation.replica_identity == ReplicaIdentity::Key;
         self.identity = vec![0; attributes.len().div_ceil(8)];
+        let mut types = JsonTypes::default();
         for (position, attribute) in attributes.iter().enumerate() {
             let identity = keyed && identity_key.contains(&attribute.index);
             if identity {
                 self.identity[position / 8] |= 1 << (position % 8);
             }
-            self.plan_column(attribute, identity);
+            self.plan_column(attribute, identity, &mut types);
         }
-        self.relation.primary_key = primary_key
-            .into_iter()
-            .filter_map(|index| attributes.iter().position(|a| a.index == index))
-            .map(|position| position as u32)
-            .collect();
+        // What is excluded stays so, and without a part of its key no row could be told from
+        // another. An ERROR here would let the owner of one table stop the events of all.
+        if !keyless {
+            self.relation.primary_key = primary_key
+                .into_iter()
+                .filter_map(|index| attributes.iter().position(|a| a.index == index))
+                .map(|position| position as u32)
+                .collect();
+        }
     }
 
-    /// An ERROR although decoding has begun: the option contradicts the table, and only its owner can
-    /// say which of the two is meant.
-    fn refuse_to_exclude(&self, column: &str) {
-        let message = format!(
-            "pgevents: option \"exclude-columns\": column \"{column}\" is part of the key of \
-             \"{}.{}\"; leave it out of the list, or give the table another key",
-            self.relation.schema, self.relation.name
-        );
-        ereport!(
-            ERROR,
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            message
-        );
-    }
-
-    fn plan_column(&mut self, attribute: &Attribute, identity: bool) {
-        let column = self.memory.scope(|| Column::plan(attribute, &self.memory));
+    fn plan_column(&mut self, attribute: &Attribute, identity: bool, types: &mut JsonTypes) {
+        raise_if_used();
+        let column = self
+            .memory
+            .scope(|| Column::plan(attribute, types, &self.memory));
         self.calls_output |= column.form.calls_output();
         self.has_user_types |= u32::from(attribute.type_oid) >= FirstNormalObjectId;
         self.relation.columns.push(WireColumn {

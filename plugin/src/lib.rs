@@ -4,16 +4,14 @@
 //! are written, with the difference between old and new row, as frames of `pgevents.proto`.
 //!
 //! The plugin runs inside someone's production database, where an ERROR on data repeats at every
-//! reconnect and stops the slot for ever. So nothing about a row's data is an error here: what cannot
-//! be shown travels as a marker. Raw pointers live in `ffi` and nowhere else.
+//! reconnect and stops the slot for ever. So nothing about a row's data is an error here: what
+//! cannot be shown travels as a marker. Raw pointers live in `ffi` and nowhere else.
 
 mod callbacks;
 mod change;
 mod column;
 mod dictionary;
-mod fault;
 mod ffi;
-mod frame;
 mod message;
 mod options;
 mod output;

@@ -6,8 +6,8 @@ use pgevents_proto::{Lsn, OmittedReason, write_omitted};
 
 use crate::ffi::{self, Encoding, MemoryContext};
 
-/// The most bytes of a prefix that travel, in the encoding of the database: four times what a routing
-/// key of AMQP can hold.
+/// The most bytes of a prefix that travel, in the encoding of the database: four times what a
+/// routing key of AMQP can hold.
 const LONGEST_PREFIX: usize = 1024;
 
 /// A message as PostgreSQL hands it over; prefix and content may be of any size below 1 GiB.

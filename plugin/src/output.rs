@@ -5,17 +5,13 @@ use pgevents_proto::{
 };
 use pgrx::{PgSqlErrorCode, ereport};
 
-use crate::{
-    fault,
-    ffi::{Context, MemoryContext},
-    frame::Frame,
-};
+use crate::ffi::{Context, Frame, MemoryContext};
 
 /// U+FFFD
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
-/// Most bytes of an event in text. PostgreSQL has no text of 1 GiB, and a client's encoding may take
-/// twice the room.
+/// Most bytes of an event in text. PostgreSQL has no text of 1 GiB, and a client's encoding may
+/// take twice the room.
 const MAX_EVENT_BYTES: usize = 512 * 1024 * 1024;
 
 /// Capacity that is kept from event to event, in bytes.
@@ -54,12 +50,8 @@ impl Output {
     /// Sends a frame. `last` says that nothing of this callback follows.
     #[inline]
     pub fn send(&mut self, context: Context, frame: &mut Frame, last: bool) {
-        fault::reach("send");
         match self {
-            Self::Binary => match fault::damaged(frame.bytes()) {
-                Some(damaged) => context.write(damaged, last),
-                None => context.write_frame(frame.buffer_mut(), last),
-            },
+            Self::Binary => context.write_frame(frame.buffer_mut(), last),
             Self::Json(json) => {
                 if let Err(error) = json.send(context, frame.bytes()) {
                     raise(&error);
@@ -97,7 +89,11 @@ impl JsonOutput {
                         write_omitted(OmittedReason::TooLarge, size, &mut self.event);
                     }
                 }
-                Event::Hello(_) | Event::Relation(_) | Event::Begin(_) | Event::Commit(_) => {
+                Event::Hello(_)
+                | Event::Relation(_)
+                | Event::Begin(_)
+                | Event::Commit(_)
+                | Event::Unknown => {
                     continue;
                 }
             }

@@ -4,8 +4,7 @@ use pgevents_proto::{MAX_COLUMNS, OmittedReason, OutOfMemory, RowBitmaps};
 
 use crate::{
     column::Column,
-    ffi::{DeformedRow, Encoding},
-    frame::Frame,
+    ffi::{DeformedRow, Encoding, Frame},
     options::MAX_ROW_BYTES,
     value::{self, Room, ValueError},
 };
@@ -153,8 +152,8 @@ fn try_row(
 }
 
 impl Limits {
-    /// Whether a value of the row may be over a limit. PostgreSQL's compressions shrink by less than
-    /// 300 to 1, so what stands in the tuple itself cannot be much larger than the tuple.
+    /// Whether a value of the row may be over a limit. PostgreSQL's compressions shrink by less
+    /// than 300 to 1, so what stands in the tuple itself cannot be much larger than the tuple.
     #[inline]
     fn may_be_passed(self) -> bool {
         self.external || self.width.saturating_mul(300) > self.room.value

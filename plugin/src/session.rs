@@ -1,21 +1,17 @@
 //! One decoding session: from the first callback to the last, the state that they share.
 
-use pgevents_proto::{Action, Commit, FRAME_TARGET_BYTES, Hello, OutOfMemory, PROTOCOL_VERSION};
-use pgrx::{PgSqlErrorCode, ereport};
-
 use crate::{
     change::{ChangeWriter, RowImage, Written},
     dictionary::{Dictionary, Entry},
     ffi::{
-        self, Context, Encoding, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings, RowAction,
-        RowChange, Table, TimeZone, Txn,
+        self, Context, Encoding, Frame, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings,
+        RowAction, RowChange, Table, TimeZone, Txn,
     },
-    frame::Frame,
     message::LogicalMessage,
-    options::Options,
     output::{JsonOutput, Output},
     transaction::Transaction,
 };
+use pgevents_proto::{Action, Commit, FRAME_TARGET_BYTES, Hello, Options, OutOfMemory};
 
 /// State of a session that decodes (one that only makes a slot has none).
 pub struct Session {
@@ -43,15 +39,15 @@ struct Batch {
 }
 
 impl Session {
-    /// Starts a session with the options in force.
-    pub fn start(context: Context, options: Options) -> Self {
+    /// Starts a session with the options in force, in frames of this version.
+    pub fn start(context: Context, options: Options, version: u32) -> Self {
         let (encoding, database_encoding) = Encoding::of_database();
         let hello = Hello {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: version,
             plugin_version: env!("CARGO_PKG_VERSION").to_owned(),
             server_version_num: ffi::server_version_num().0,
             database_encoding,
-            options: options.described().to_vec(),
+            options: options.described(),
         };
         Self {
             dictionary: Dictionary::new(context),
@@ -101,7 +97,7 @@ impl Session {
         let written = self
             .batch
             .row(entry, image, &mut self.writer, &self.row_memory, self.utc)
-            .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+            .unwrap_or_else(|OutOfMemory| ffi::raise_out_of_memory());
         self.row_memory.reset();
         match written {
             Written::Sent => {
@@ -133,7 +129,7 @@ impl Session {
             told.push(name);
             self.batch
                 .truncate(entry)
-                .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+                .unwrap_or_else(|OutOfMemory| ffi::raise_out_of_memory());
         }
     }
 
@@ -149,7 +145,7 @@ impl Session {
                 let body = message.body(encoding, limit, &self.row_memory);
                 self.batch
                     .message(message, &prefix, &body)
-                    .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+                    .unwrap_or_else(|OutOfMemory| ffi::raise_out_of_memory());
                 self.row_memory.reset();
                 if !transactional || self.batch.frame.len() >= FRAME_TARGET_BYTES {
                     self.flush(context, !transactional);
@@ -171,7 +167,7 @@ impl Session {
         self.batch
             .frame
             .commit(&commit)
-            .unwrap_or_else(|OutOfMemory| raise_out_of_memory());
+            .unwrap_or_else(|OutOfMemory| ffi::raise_out_of_memory());
         self.flush(context, true);
         context.update_progress(false);
     }
@@ -295,12 +291,4 @@ impl Batch {
             self.forgotten.clear();
         }
     }
-}
-
-/// PostgreSQL's own out-of-memory ERROR. It ends this walsender, not the cluster; the next try may
-/// find memory.
-#[cold]
-fn raise_out_of_memory() -> ! {
-    let message = "pgevents: grow frame buffer: out of memory";
-    ereport!(ERROR, PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY, message);
 }

@@ -5,9 +5,7 @@ use pgrx::pg_sys::Datum;
 
 use crate::{
     column::{Column, Form},
-    fault,
-    ffi::{self, Encoding, Varlena},
-    frame::Frame,
+    ffi::{self, Encoding, Frame, Varlena},
 };
 
 /// Why a value did not get into the frame.
@@ -147,7 +145,6 @@ pub fn write(
         }
         Form::Output(function) => {
             let output = ffi::unless_error(|| {
-                fault::reach("output");
                 // SAFETY: it was looked up for the type of this column, and returns a C string.
                 unsafe { ffi::c_string(function.call(datum)) }
             });
@@ -192,9 +189,17 @@ fn write_output(
         return Err(unreadable);
     };
     // Every server encoding contains ASCII.
+    let mut salvaged = Vec::new();
     if encoding == Encoding::Converted && !text.is_ascii() {
         // SAFETY: the result lives in the row's memory.
-        text = ffi::unless_error(|| unsafe { ffi::to_utf8(text) }).ok_or(unreadable)?;
+        match ffi::unless_error(|| unsafe { ffi::to_utf8(text) }) {
+            Some(converted) => text = converted,
+            None => {
+                room.fits(text.len(), frame)?;
+                ffi::salvage(text, &mut salvaged)?;
+                text = &salvaged;
+            }
+        }
     }
     room.fits(text.len(), frame)?;
     Ok(frame.value_bytes(text)?)

@@ -1,19 +1,18 @@
 //! The documented JSON event of a change.
 
 mod bounded;
-mod fragments;
 mod number;
 mod object;
 mod old;
+mod template;
 mod text;
 mod time;
 mod value;
 
-use crate::{Action, Change, Value};
-pub(crate) use fragments::Fragments;
-use fragments::Id;
+use crate::model::{Action, Change, Value};
 use object::{Object, Span};
 use old::OldRow;
+use template::{Id, Template, Templates};
 pub use time::moment_json;
 pub use value::write_omitted;
 
@@ -37,7 +36,13 @@ pub use value::write_omitted;
 /// `"unreadable"`; 0 bytes where the size is unknown).
 #[derive(Debug, Default)]
 pub struct EventJson {
-    /// Where the columns of the rows stand in the output; `None`: the row does not have the column.
+    templates: Templates,
+    spans: Spans,
+}
+
+/// Where the columns of the rows stand in the output; `None`: the row does not have the column.
+#[derive(Debug, Default)]
+struct Spans {
     old: Vec<Option<Span>>,
     new: Vec<Option<Span>>,
 }
@@ -50,21 +55,16 @@ impl EventJson {
 
     /// Appends the event of `change` to `out`, with nothing before or after it.
     pub fn write(&mut self, change: &Change<'_>, out: &mut Vec<u8>) {
-        let fragments = change.relation.fragments();
+        let (template, spans) = (self.templates.of(change.relation), &mut self.spans);
         let old = OldRow::of(change);
-        out.extend_from_slice(fragments.head());
-        self.write_old(change, old, out);
+        out.extend_from_slice(template.head());
+        spans.write_old(template, change, old, out);
         out.extend_from_slice(b",\"new\":");
-        self.write_new(change, old, out);
+        spans.write_new(template, change, old, out);
         out.extend_from_slice(b",\"id\":");
-        let row = if change.action == Action::Delete {
-            &self.old
-        } else {
-            &self.new
-        };
-        write_id(fragments.id(), row, out);
+        write_id(template.id(), spans.identified(change.action), out);
         out.extend_from_slice(b",\"diff\":");
-        self.write_diff(change, old, out);
+        spans.write_diff(change, old, out);
         out.extend_from_slice(action_end(change.action));
     }
 
@@ -74,20 +74,15 @@ impl EventJson {
     /// `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB is `null`.
     pub fn omit(&mut self, change: &Change<'_>, out: &mut Vec<u8>) {
         const LONGEST_ID: usize = 1024;
-        let fragments = change.relation.fragments();
+        let template = self.templates.of(change.relation);
         let bytes = out.len();
-        let row = if change.action == Action::Delete {
-            &self.old
-        } else {
-            &self.new
-        };
-        write_id(fragments.id(), row, out);
+        write_id(template.id(), self.spans.identified(change.action), out);
         let mut id = out.split_off(bytes);
         if id.len() > LONGEST_ID {
             id = b"null".to_vec();
         }
         // The memory of a huge event is not kept for small ones.
-        *out = fragments.head().to_vec();
+        *out = template.head().to_vec();
         out.extend_from_slice(b"{},\"new\":{},\"id\":");
         out.extend_from_slice(&id);
         out.extend_from_slice(b",\"diff\":{}");
@@ -97,30 +92,56 @@ impl EventJson {
         out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
         out.push(b'}');
     }
+}
 
-    fn write_old(&mut self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
+impl Spans {
+    /// The row that an event's `id` is read from.
+    fn identified(&self, action: Action) -> &[Option<Span>] {
+        match action {
+            Action::Delete => &self.old,
+            Action::Insert | Action::Update | Action::Truncate | Action::Message => &self.new,
+        }
+    }
+
+    fn write_old(
+        &mut self,
+        template: &Template,
+        change: &Change<'_>,
+        old: OldRow<'_>,
+        out: &mut Vec<u8>,
+    ) {
         self.old.clear();
         let mut object = Object::open(out);
         if !old.is_empty() {
             for column in 0..change.relation.columns.len() {
                 let value = old.value(column);
                 let known = value != Value::Absent;
+                let (key, kind) = (template.key(column), change.relation.columns[column].kind);
                 self.old
-                    .push(known.then(|| object.column(change.relation, column, value)));
+                    .push(known.then(|| object.column(key, kind, value)));
             }
         }
         object.close();
     }
 
-    fn write_new(&mut self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
+    fn write_new(
+        &mut self,
+        template: &Template,
+        change: &Change<'_>,
+        old: OldRow<'_>,
+        out: &mut Vec<u8>,
+    ) {
         self.new.clear();
         let mut object = Object::open(out);
-        for (column, &value) in change.new.iter().flat_map(|row| row.iter().enumerate()) {
+        for (column, value) in change.new.iter().flat_map(|row| row.iter().enumerate()) {
             // Formatted once: what the old row shares is copied from there.
             let span = match self.old.get(column) {
                 _ if value == Value::Absent => None,
                 Some(&Some(span)) if old.shares(column) => Some(object.copy(span)),
-                _ => Some(object.column(change.relation, column, value)),
+                _ => {
+                    let kind = change.relation.columns[column].kind;
+                    Some(object.column(template.key(column), kind, value))
+                }
             };
             self.new.push(span);
         }
@@ -129,9 +150,9 @@ impl EventJson {
 
     fn write_diff(&self, change: &Change<'_>, old: OldRow<'_>, out: &mut Vec<u8>) {
         let mut object = Object::open(out);
-        for (column, &value) in change.new.iter().flat_map(|row| row.iter().enumerate()) {
-            if let Some(span) = self.new[column]
-                && old.differs(column, value)
+        for (column, span) in self.new.iter().enumerate() {
+            if let (Some(span), Some(row)) = (*span, change.new)
+                && old.differs(column, row)
             {
                 object.copy(span);
             }

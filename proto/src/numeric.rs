@@ -1,9 +1,9 @@
 //! PostgreSQL's stored form of `numeric`, as decimal text.
 //!
-//! Source: PostgreSQL `src/backend/utils/adt/numeric.c`, `NumericChoice` and `get_str_from_var`. The
-//! form is on disk, so it cannot change between versions.
+//! Source: PostgreSQL `src/backend/utils/adt/numeric.c`, `NumericChoice` and `get_str_from_var`.
+//! The form is on disk, so it cannot change between versions.
 
-use crate::OutOfMemory;
+use crate::model::OutOfMemory;
 
 const SIGN_MASK: u16 = 0xC000;
 const NEGATIVE: u16 = 0x4000;

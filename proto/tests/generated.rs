@@ -1,16 +1,16 @@
-//! The committed prost types are those of `pgevents.proto`. By itself, so that it can write types that
-//! other tests use already.
+//! The committed prost types are those of `pgevents.proto`. By itself, so that it can write types
+//! that other tests use already.
 
 use std::{fs, path::Path};
 
 #[test]
 fn committed_types_are_those_of_the_contract() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let committed = root.join("src/generated.rs");
+    let committed = root.join("src/v1.rs");
     let fresh = generate(root);
     if fs::read_to_string(&committed).unwrap_or_default() != fresh {
-        fs::write(&committed, fresh).expect("rewrite generated.rs");
-        panic!("src/generated.rs was not up to date; it is now, so commit it");
+        fs::write(&committed, fresh).expect("rewrite v1.rs");
+        panic!("src/v1.rs was not up to date; it is now, so commit it");
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod diff;
 mod filter;
+mod message;
+mod settings;
 mod view;
 
 use std::{
@@ -26,22 +28,23 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use filter::Filter;
+pub use filter::{EventAction, Filter};
+pub use settings::{QueueType, Settings};
 pub use view::View;
 
 use crate::{
     backoff::Backoff,
-    cli::{ExchangeDeclare, QueueType},
-    complaint::Complaints,
-    config::Consumer,
     exit::{Chain, Exit, Fate},
-    health,
-    publish::{
-        Exchange, PublishError, connect, declare_exchange, reply_code, short, stdout_failure,
-    },
+    heartbeat,
     shutdown::Shutdown,
+    sink::{
+        SinkError,
+        amqp::{Exchange, ExchangeDeclare, connect, declare_exchange, reply_code, short},
+        stdout_failure,
+    },
+    throttle::Failures,
 };
-use view::Arrived;
+use message::Arrived;
 
 /// Messages that the broker may send ahead of the acknowledgements.
 const PREFETCH: u16 = 200;
@@ -54,9 +57,9 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// What an operator has to mend; its [`PublishError::fate`] holds the exit code.
-pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishError> {
-    let (mut backoff, mut complaints) = (Backoff::new(), Complaints::default());
+/// What an operator has to mend; its [`SinkError::fate`] holds the exit code.
+pub async fn run(config: &Settings, shutdown: &Shutdown) -> Result<(), SinkError> {
+    let (mut backoff, mut failures) = (Backoff::new(), Failures::default());
     let mut output = stdout();
     loop {
         let failure = tokio::select! {
@@ -71,7 +74,7 @@ pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishEr
                 let delay = backoff.next(fastrand::f64());
                 let delay_ms = delay.as_millis() as u64;
                 let text = Chain(&failure).to_string();
-                if let Some(times) = complaints.due(&text, Instant::now()) {
+                if let Some(times) = failures.due(&text, Instant::now()) {
                     warn!(delay_ms, times, "{text}: reconnect");
                 }
                 tokio::select! {
@@ -84,14 +87,14 @@ pub async fn run(config: &Consumer, shutdown: &Shutdown) -> Result<(), PublishEr
 }
 
 /// One connection, until it fails.
-async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) -> PublishError {
+async fn consume(config: &Settings, output: &mut Stdout, backoff: &mut Backoff) -> SinkError {
     let opened = async {
         let (connection, channel) = connect(&config.broker, "pgevents consumer_debug").await?;
         let exchange = Exchange::events(&config.broker);
         declare_exchange(&channel, &config.broker, exchange, ExchangeDeclare::Declare).await?;
         let Ok(consumer) = timeout(SETUP_TIMEOUT, subscribe(config, &channel)).await else {
             let address = config.broker.url.to_string();
-            return Err(PublishError::Slow {
+            return Err(SinkError::Slow {
                 address,
                 limit: SETUP_TIMEOUT,
             });
@@ -111,7 +114,7 @@ async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) 
         binding_keys = config.binding_keys.join(","),
         "waiting for events"
     );
-    let _working = health::working();
+    let _working = heartbeat::working();
     let mut text = Vec::new();
     loop {
         if let Err(failure) = print_arrived(config, &mut consumer, output, &mut text).await {
@@ -121,7 +124,7 @@ async fn consume(config: &Consumer, output: &mut Stdout, backoff: &mut Backoff) 
 }
 
 /// Declares the queue with its bindings and asks for its messages.
-async fn subscribe(config: &Consumer, channel: &Channel) -> Result<lapin::Consumer, PublishError> {
+async fn subscribe(config: &Settings, channel: &Channel) -> Result<lapin::Consumer, SinkError> {
     let queue = short(&config.queue);
     let mut arguments = FieldTable::default();
     match config.queue_type {
@@ -158,11 +161,11 @@ async fn subscribe(config: &Consumer, channel: &Channel) -> Result<lapin::Consum
 
 /// Prints what has arrived, waiting for one message at least, and acknowledges it together.
 async fn print_arrived(
-    config: &Consumer,
+    config: &Settings,
     consumer: &mut lapin::Consumer,
     output: &mut Stdout,
     text: &mut Vec<u8>,
-) -> Result<(), PublishError> {
+) -> Result<(), SinkError> {
     text.clear();
     let mut last = take(config, text, next(consumer).await?);
     while let Some(delivery) = next_if_arrived(consumer).await? {
@@ -173,11 +176,11 @@ async fn print_arrived(
         output.flush().await.map_err(stdout_failure)?;
     }
     let acked = last.acker.ack(BasicAckOptions { multiple: true }).await;
-    acked.map_err(|source| PublishError::Lost(Box::new(source)))?;
+    acked.map_err(|source| SinkError::Lost(Box::new(source)))?;
     Ok(())
 }
 
-fn take(config: &Consumer, text: &mut Vec<u8>, delivery: Delivery) -> Delivery {
+fn take(config: &Settings, text: &mut Vec<u8>, delivery: Delivery) -> Delivery {
     let message_id = delivery.properties.message_id().as_ref();
     let message = Arrived {
         routing_key: delivery.routing_key.as_str(),
@@ -194,11 +197,11 @@ fn take(config: &Consumer, text: &mut Vec<u8>, delivery: Delivery) -> Delivery {
     delivery
 }
 
-async fn next(consumer: &mut lapin::Consumer) -> Result<Delivery, PublishError> {
+async fn next(consumer: &mut lapin::Consumer) -> Result<Delivery, SinkError> {
     delivery(poll_fn(|cx| Pin::new(&mut *consumer).poll_next(cx)).await)
 }
 
-async fn next_if_arrived(consumer: &mut lapin::Consumer) -> Result<Option<Delivery>, PublishError> {
+async fn next_if_arrived(consumer: &mut lapin::Consumer) -> Result<Option<Delivery>, SinkError> {
     let arrived = poll_fn(|cx| {
         Poll::Ready(match Pin::new(&mut *consumer).poll_next(cx) {
             Poll::Ready(delivery) => Some(delivery),
@@ -208,8 +211,8 @@ async fn next_if_arrived(consumer: &mut lapin::Consumer) -> Result<Option<Delive
     arrived.await.map(delivery).transpose()
 }
 
-fn delivery(arrived: Option<lapin::Result<Delivery>>) -> Result<Delivery, PublishError> {
-    let lost = |source| PublishError::Lost(Box::new(source));
+fn delivery(arrived: Option<lapin::Result<Delivery>>) -> Result<Delivery, SinkError> {
+    let lost = |source| SinkError::Lost(Box::new(source));
     match arrived {
         Some(delivery) => delivery.map_err(lost),
         // The queue was deleted.
@@ -219,7 +222,7 @@ fn delivery(arrived: Option<lapin::Result<Delivery>>) -> Result<Delivery, Publis
     }
 }
 
-fn refused(config: &Consumer, source: lapin::Error) -> PublishError {
+fn refused(config: &Settings, source: lapin::Error) -> SinkError {
     let source = Box::new(source);
     let what = format!("read queue {:?}", config.queue);
     let remedy = match reply_code(&source) {
@@ -234,9 +237,9 @@ fn refused(config: &Consumer, source: lapin::Error) -> PublishError {
                 config.broker.url.user()
             )
         }
-        Some(_) | None => return PublishError::Lost(source),
+        Some(_) | None => return SinkError::Lost(source),
     };
-    PublishError::Refused {
+    SinkError::Refused {
         what,
         remedy,
         source,

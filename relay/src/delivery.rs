@@ -1,18 +1,16 @@
 //! The core: what goes to the sink, what may be acknowledged to PostgreSQL, and when to give up.
 //!
-//! Pure: no clock, no I/O, no tasks. Whoever owns a [`Delivery`] tells it what has happened and does
-//! what it answers; the time comes from outside. So a simulation drives the very code that runs.
+//! Pure: no clock, no I/O, no tasks. Whoever owns a [`Delivery`] tells it what has happened and
+//! does what it answers; the time comes from outside. So whoever drives it decides what happens
+//! when.
 
 mod ack;
-mod backlog;
 mod caution;
 mod counts;
-mod feed;
-mod flow;
-pub(crate) mod mutant;
+mod held;
+mod mark;
 mod patience;
 mod policy;
-mod resume;
 mod window;
 
 use std::time::Duration;
@@ -21,17 +19,16 @@ use pgevents_proto::Lsn;
 
 pub use ack::AckTracker;
 use caution::Caution;
-pub use counts::Counts;
-pub use feed::{Feed, Outgoing, Outlet, Oversized};
-pub use flow::Flow;
+pub use counts::{Counts, Flow};
+pub use held::Held;
+pub use mark::{Acknowledged, Chunk, Mark};
 use patience::{Patience, Silences};
 pub use policy::{Policy, TooLarge, Unroutable};
-pub use resume::resume_after;
 pub use window::Window;
 
-/// A message that has arrived where it must.
+/// A message that went to the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Confirmed {
+pub struct Sent {
     /// The number that it was published with.
     pub number: u64,
     /// Size of its body.
@@ -85,6 +82,10 @@ pub struct Delivery {
     counts: Counts,
     /// When the session started.
     started: Duration,
+    /// Largest body that the sink takes, in bytes; `None`: any.
+    largest_body: Option<u64>,
+    /// What was acknowledged when the position last moved or nothing held it back, and when.
+    moved: (Acknowledged, Duration),
     /// What the plugin has kept back in this session: by its options, and because nothing changed.
     kept_back: (u64, u64),
 }
@@ -103,19 +104,24 @@ impl Delivery {
             stopping: false,
             counts: Counts::default(),
             started: Duration::ZERO,
+            largest_body: None,
+            moved: Default::default(),
             kept_back: (0, 0),
         }
     }
 
     /// A session starts: numbers count from 0 again, and nothing is on its way. `now` is the time
-    /// since any fixed moment, here and in [`Delivery::tick`].
-    pub fn start(&mut self, now: Duration) {
+    /// since any fixed moment, here and in [`Delivery::tick`]; `largest_body`: in bytes, the most
+    /// that the sink takes, `None`: any.
+    pub fn start(&mut self, now: Duration, largest_body: Option<u64>) {
         self.ack = AckTracker::new();
         self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
         self.caution.start();
         self.patience = Patience::since(now);
         self.counts.sessions += 1;
         self.started = now;
+        self.largest_body = largest_body;
+        self.moved = (Acknowledged::default(), now);
         self.kept_back = (0, 0);
     }
 
@@ -146,7 +152,7 @@ impl Delivery {
     /// Whether a body of so many bytes may go. Asked before the broker is: that would close the
     /// channel, again and again.
     pub fn admit(&mut self, bytes: u64) -> Admission {
-        if bytes <= self.policy.max_message_bytes {
+        if self.largest_body.is_none_or(|largest| bytes <= largest) {
             return Admission::Whole;
         }
         match self.policy.too_large {
@@ -175,8 +181,9 @@ impl Delivery {
         self.ack.commit(end_lsn);
     }
 
-    /// A message outside any transaction was published; `lsn` is its position. Like a commit it lets
-    /// everything before it be acknowledged: a stream of such messages alone would never be idle.
+    /// A message outside any transaction was published; `lsn` is its position. Like a commit it
+    /// lets everything before it be acknowledged: a stream of such messages alone would never be
+    /// idle.
     pub fn outside(&mut self, lsn: Lsn) {
         if !self.ack.is_open() {
             self.ack.commit(lsn);
@@ -209,43 +216,32 @@ impl Delivery {
     }
 
     /// A message has arrived.
-    pub fn confirmed(&mut self, message: Confirmed) {
+    pub fn confirmed(&mut self, message: Sent) {
         self.counts.confirmed += 1;
         self.settled(message);
-        if mutant::ACK_ROW_LSN {
-            self.ack.row(self.counts.received);
-        }
     }
 
-    /// No queue wanted a message; `parked`: not even one behind the parking exchange. Returns what
-    /// to do about it. `Block`: the session has to end; `Park`: it is still on its way, until
-    /// [`Delivery::confirmed`] says that its parked copy has arrived; `Drop`: it is done with.
-    pub fn returned(&mut self, message: Confirmed, parked: bool) -> Unroutable {
+    /// No queue wanted a message, and the sink has put it where such messages are kept.
+    pub fn parked(&mut self, message: Sent) {
         self.counts.returned += 1;
-        let drop = self.policy.unroutable == Unroutable::Drop || mutant::IGNORE_RETURN;
-        match self.policy.unroutable {
-            _ if drop => {
-                self.counts.dropped += 1;
-                self.settled(message);
-                Unroutable::Drop
-            }
-            Unroutable::Park if parked => {
-                self.refused();
-                Unroutable::Block
-            }
-            Unroutable::Park => {
-                self.counts.parked += 1;
-                Unroutable::Park
-            }
-            Unroutable::Block => {
-                self.refused();
-                Unroutable::Block
-            }
-            other => other,
-        }
+        self.counts.parked += 1;
+        self.confirmed(message);
     }
 
-    fn settled(&mut self, Confirmed { number, bytes }: Confirmed) {
+    /// No queue wanted a message, and it is done with as the policy has it.
+    pub fn dropped(&mut self, message: Sent) {
+        self.counts.returned += 1;
+        self.counts.dropped += 1;
+        self.settled(message);
+    }
+
+    /// No queue wanted a message: the session has to end.
+    pub fn unrouted(&mut self, _message: Sent) {
+        self.counts.returned += 1;
+        self.refused();
+    }
+
+    fn settled(&mut self, Sent { number, bytes }: Sent) {
         self.patience.sink_moves();
         self.window.remove(bytes);
         self.ack.confirm(number);
@@ -256,12 +252,8 @@ impl Delivery {
     /// # Errors
     ///
     /// Always: the session has to end.
-    pub fn nacked(&mut self, message: Confirmed) -> Result<(), Failure> {
+    pub fn nacked(&mut self, _message: Sent) -> Result<(), Failure> {
         self.counts.nacked += 1;
-        if mutant::IGNORE_NACK {
-            self.settled(message);
-            return Ok(());
-        }
         self.refused();
         Err(Failure::Nacked)
     }
@@ -281,15 +273,24 @@ impl Delivery {
         let due = !self.is_idle();
         self.patience
             .sink_silence(now, due, self.policy.confirm_timeout)?;
+        let acknowledged = self.ack.acknowledged();
+        if acknowledged != self.moved.0 || self.ack.held_by() == Held::Nothing {
+            self.moved = (acknowledged, now);
+        }
         // Nobody listens to the server while events have to wait.
-        let (listening, acknowledged) = (self.next() == Next::Read, self.ack.flush());
+        let (listening, acknowledged) = (self.next() == Next::Read, acknowledged.wal);
         self.patience
             .server_silence(now, listening, &mut self.silences, acknowledged)
     }
 
-    /// The position that may be acknowledged now; 0/0: none yet in this session. It never goes back.
-    pub fn acknowledge(&self) -> Lsn {
-        self.ack.flush()
+    /// What may be acknowledged now. It never goes back.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.ack.acknowledged()
+    }
+
+    /// What holds that back.
+    pub fn held_by(&self) -> Held {
+        self.ack.held_by()
     }
 
     /// Messages without a confirmation, and those confirmed out of turn behind them.
@@ -299,12 +300,8 @@ impl Delivery {
 
     /// Whether one more message may go now.
     pub fn has_room(&self) -> bool {
-        let messages = match mutant::WINDOW_WITHOUT_SPAN {
-            true => self.ack.unconfirmed(),
-            false => self.ack.in_flight(),
-        };
         let (number, in_flight) = (self.ack.next_number(), self.ack.in_flight());
-        self.window.has_room(messages) && self.caution.allows(number, in_flight)
+        self.window.has_room(in_flight) && self.caution.allows(number, in_flight)
     }
 
     /// Whether nothing is on its way to the sink.
@@ -323,6 +320,8 @@ impl Delivery {
             in_flight: self.ack.in_flight(),
             in_flight_bytes: self.window.bytes(),
             running: now.saturating_sub(self.started),
+            held: self.ack.held_by(),
+            held_for: now.saturating_sub(self.moved.1),
             ..self.patience.flow(now)
         }
     }
@@ -334,7 +333,7 @@ impl Delivery {
 
     fn refused(&mut self) {
         let unconfirmed = self.ack.next_number() - self.ack.in_flight();
-        self.caution.refused(unconfirmed, self.ack.acknowledged());
+        self.caution.refused(unconfirmed, self.ack.first_repeated());
     }
 }
 

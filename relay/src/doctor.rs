@@ -12,12 +12,15 @@ mod report;
 mod role;
 mod route;
 mod server;
+mod settings;
 mod slot;
 mod table;
 mod transaction;
 
 pub use finding::{Finding, Level};
+pub use management::{ManagementUrl, ManagementUrlFault};
 pub use report::Report;
+pub use settings::Settings;
 
 use self::{
     management::Management,
@@ -27,46 +30,43 @@ use self::{
     transaction::OpenTransactions,
 };
 use crate::{
-    config::{Doctor, Postgres, Sink, SlotTarget},
     delivery::Unroutable,
-    postgres::{PLUGIN, PostgresError, SlotStatus, Sql},
-    walsender::Session,
+    postgres::{PLUGIN, Postgres, PostgresError, SlotStatus, SlotTarget, Sql},
+    replication::Session,
+    sink,
 };
 
 /// Seconds that the server may take to make the temporary slot.
 const PROBE_SECONDS: u32 = 3;
 
 /// Runs every check that can be run.
-pub async fn examine(config: &Doctor) -> Report {
+pub async fn examine(config: &Settings) -> Report {
     let wanted = Wanted::of(&config.producer);
     let target = SlotTarget {
         postgres: config.producer.postgres.clone(),
-        slot: config.producer.slot.clone(),
+        slot: config.producer.plan.slot.clone(),
     };
     let (mut findings, tables) = postgres(&target, &wanted).await;
-    let Sink::Rabbitmq {
-        broker, declare, ..
-    } = &config.producer.sink
-    else {
+    let sink::Settings::Amqp(amqp) = &config.producer.sink else {
         findings.push(Finding::skip(
             "broker.connection",
             "--sink stdout needs no broker",
         ));
         return Report::new(findings);
     };
-    findings.extend(broker::examine(broker, *declare).await);
+    findings.extend(broker::examine(&amqp.broker, amqp.declare).await);
     let Some(url) = &config.management else {
         let says = "set RABBITMQ_MANAGEMENT_URL to see bindings, types of queues, the message size limit and alarms";
         findings.push(Finding::skip("broker.management", says));
         return Report::new(findings);
     };
-    match Management::ask(url, broker.url.vhost()).await {
+    match Management::ask(url, amqp.broker.url.vhost()).await {
         Ok(management) => {
             let keys = wanted.routing_keys(&tables);
-            let policy = &config.producer.policy;
+            let policy = &config.producer.plan.policy;
             let blocks = policy.unroutable == Unroutable::Block;
-            findings.extend(management.judge(broker, &keys, blocks));
-            findings.push(management.message_size(policy.max_message_bytes));
+            findings.extend(management.judge(&amqp.broker, &keys, blocks));
+            findings.push(management.message_size(amqp.max_message_bytes));
         }
         Err(error) => findings.push(Finding::failure("broker.management", &error)),
     }

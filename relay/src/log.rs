@@ -5,8 +5,6 @@ use std::io::{IsTerminal, stderr};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, registry};
 
-use crate::cli::{LogArgs, LogFormat};
-
 /// Prefix of the targets that are logged. Libraries are left out at every level: lapin prints whole
 /// messages, and those hold rows.
 const TARGET: &str = "pgevents";
@@ -16,6 +14,16 @@ const TARGET: &str = "pgevents";
 #[error("log level {0:?}: use error, warn, info, debug, trace or off")]
 pub struct LevelError(String);
 
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
 /// Starts to log to standard error.
 ///
 /// The level is `info` if none is given; directives such as `pgevents_relay::walsender=debug` work,
@@ -24,15 +32,14 @@ pub struct LevelError(String);
 /// # Errors
 ///
 /// The level does not parse.
-pub fn start(args: &LogArgs) -> Result<(), LevelError> {
-    let level = args.log_level.as_deref().filter(|level| !level.is_empty());
+pub fn start(format: Format, level: Option<&str>) -> Result<(), LevelError> {
     let filter = filter(level.unwrap_or("info"))?;
     let lines = fmt::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal());
-    let layer = match args.log_format {
-        LogFormat::Text => lines.with_target(false).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let layer = match format {
+        Format::Text => lines.with_target(false).boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
     let subscriber = registry().with(layer.with_filter(filter));
     // A second start, as in tests, keeps the first subscriber.

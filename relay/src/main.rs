@@ -6,14 +6,18 @@ use std::{error::Error, io::Write, path::Path, process::ExitCode};
 use anyhow::Context;
 use clap::FromArgMatches;
 use pgevents_relay::{
-    cli::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
-    config, consumer, doctor,
+    consumer, doctor,
     exit::{Chain, Exit, Fate},
-    health, log, manual,
+    heartbeat, log,
     metrics::{self, Board, Identity, MetricsError, Page},
-    producer,
-    reference::reference,
-    settings::{Effective, Settings, SettingsError},
+    producer::{self, LiveEnds},
+    settings::{
+        assembly,
+        flags::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
+        manual,
+        reference::reference,
+        sources::{Effective, Settings, SettingsError},
+    },
     shutdown::Shutdown,
     slot,
 };
@@ -54,9 +58,9 @@ fn start(
     cli: &Cli,
     log_args: &LogArgs,
     settings: &Settings,
-    environment: config::Environment<'_>,
+    environment: assembly::Environment<'_>,
 ) -> anyhow::Result<Exit> {
-    if let Err(fault) = log::start(log_args) {
+    if let Err(fault) = log::start(log_args.log_format.0, log_args.level()) {
         // Nothing can be logged yet.
         refuse(&fault);
         return Ok(Exit::Configuration);
@@ -65,7 +69,7 @@ fn start(
     if settings.check_only() {
         return check(cli, settings, environment);
     }
-    health::start(environment("PGEVENTS_HEALTH_FILE"));
+    heartbeat::start(environment("PGEVENTS_HEALTH_FILE"));
     // One thread: decoding, JSON and publishing take turns without locks, and lapin brings a
     // thread of its own for the socket.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,20 +86,20 @@ fn start(
 fn check(
     cli: &Cli,
     settings: &Settings,
-    environment: config::Environment<'_>,
+    environment: assembly::Environment<'_>,
 ) -> anyhow::Result<Exit> {
     std::io::stdout()
         .write_all(Effective(settings).to_string().as_bytes())
         .context("write to standard output")?;
     match &cli.command {
-        Command::Producer(args) => drop(config::Producer::new(args, environment)?),
-        Command::ConsumerDebug(args) => drop(config::Consumer::new(args, environment)?),
+        Command::Producer(args) => drop(assembly::producer(args, environment)?),
+        Command::ConsumerDebug(args) => drop(assembly::consumer(args, environment)?),
         _ => {}
     }
     Ok(Exit::Clean)
 }
 
-async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
+async fn run(cli: &Cli, environment: assembly::Environment<'_>) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Slot(args) => return run_slot(args, environment).await,
         Command::Doctor(args) => return run_doctor(args, environment).await,
@@ -104,15 +108,15 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
     let shutdown = Shutdown::listen().context("listen for signals")?;
     let fate = match &cli.command {
         Command::Producer(args) => {
-            let config = config::Producer::new(args, environment)?;
+            let config = assembly::producer(args, environment)?;
             let board = Board::default();
             start_metrics(&config, &board).await?;
-            producer::run(&config, &shutdown, &board)
+            producer::run(&LiveEnds::new(&config), &config.plan, &shutdown, &board)
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
         }
         Command::ConsumerDebug(args) => {
-            let config = config::Consumer::new(args, environment)?;
+            let config = assembly::consumer(args, environment)?;
             consumer::run(&config, &shutdown)
                 .await
                 .map_err(|fault| (fault.fate(), fault.into()))
@@ -131,12 +135,12 @@ async fn run(cli: &Cli, environment: config::Environment<'_>) -> anyhow::Result<
 }
 
 /// Starts to answer monitoring, if that is wanted.
-async fn start_metrics(config: &config::Producer, board: &Board) -> Result<(), MetricsError> {
+async fn start_metrics(config: &producer::Settings, board: &Board) -> Result<(), MetricsError> {
     let Some(address) = config.metrics_listen else {
         return Ok(());
     };
     let listener = metrics::listen(address).await?;
-    let (postgres, slot) = (config.postgres.clone(), config.slot.clone());
+    let (postgres, slot) = (config.postgres.clone(), config.plan.slot.clone());
     let identity = Identity {
         slot: slot.clone(),
         database: postgres.database.clone(),
@@ -149,9 +153,9 @@ async fn start_metrics(config: &config::Producer, board: &Board) -> Result<(), M
 
 async fn run_doctor(
     args: &DoctorArgs,
-    environment: config::Environment<'_>,
+    environment: assembly::Environment<'_>,
 ) -> anyhow::Result<Exit> {
-    let report = doctor::examine(&config::Doctor::new(args, environment)?).await;
+    let report = doctor::examine(&assembly::doctor(args, environment)?).await;
     let mut output = std::io::stdout();
     let printed = match args.json {
         true => report.print_json(&mut output),
@@ -161,10 +165,16 @@ async fn run_doctor(
     Ok(report.exit())
 }
 
-async fn run_slot(args: &SlotArgs, environment: config::Environment<'_>) -> anyhow::Result<Exit> {
+async fn run_slot(args: &SlotArgs, environment: assembly::Environment<'_>) -> anyhow::Result<Exit> {
     let which = args.command.which();
-    let target = config::SlotTarget::new(&which.postgres, &which.pgslot, environment)?;
-    match slot::run(&args.command, &target, &mut std::io::stdout()).await {
+    let target = assembly::slot_target(&which.postgres, &which.pgslot, environment)?;
+    match slot::run(
+        assembly::slot_action(&args.command),
+        &target,
+        &mut std::io::stdout(),
+    )
+    .await
+    {
         Ok(()) => Ok(Exit::Clean),
         Err(fault) => {
             error!("{}", Chain(&fault));
@@ -174,7 +184,7 @@ async fn run_slot(args: &SlotArgs, environment: config::Environment<'_>) -> anyh
 }
 
 fn health(file: Option<String>) -> ExitCode {
-    match health::check(file) {
+    match heartbeat::check(file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(unhealthy) => {
             eprintln!("{}", Chain(&unhealthy));

@@ -5,13 +5,14 @@
 //! reads them; [`serve`] answers questions from the board and never asks the loop.
 
 mod board;
+mod numbers;
 mod page;
 mod process;
 mod readiness;
 mod server;
 mod slot_watch;
 
-pub use board::{Board, Reading, Side, State};
+pub use board::{Board, Post, Reading, Side};
 pub use page::{Identity, Page};
 pub use readiness::Readiness;
 pub use server::{MetricsError, listen, serve};

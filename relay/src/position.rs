@@ -2,20 +2,29 @@
 //! the slot stands elsewhere.
 //!
 //! Without a state file the slot is the truth. With one the relay also goes on exactly where it was
-//! after a crash that set the slot back, and sees a slot that was moved, made anew, or belongs to
+//! after a crash that set the slot back, and sees a slot that was moved, re-created, or belongs to
 //! another system.
 
+mod disk;
 mod gap;
 mod recorder;
+mod start;
 mod state_file;
+mod state_text;
+mod system;
+mod timelines;
 
+pub use disk::{Disk, LocalDisk};
 pub use gap::{Gap, GapReason};
 pub use recorder::{RecordFault, Recorder};
+pub use start::{Before, Found, Start};
 pub use state_file::{StateError, StateFile};
+pub use system::System;
+pub use timelines::Timelines;
 
 use pgevents_proto::Lsn;
 
-use crate::{delivery::resume_after, walsender::System};
+use crate::delivery::Acknowledged;
 
 /// A position, and what it is a position of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +36,12 @@ pub struct Position {
     /// Cluster and timeline. The same position on another timeline means other changes.
     pub system: System,
     /// Everything before it has been acknowledged, or may be: the broker has confirmed it.
-    pub acknowledged: Lsn,
+    pub acknowledged: Acknowledged,
 }
 
 impl Position {
     /// A position of `slot` in `database`.
-    pub fn new(slot: &str, database: &str, system: System, acknowledged: Lsn) -> Self {
+    pub fn new(slot: &str, database: &str, system: System, acknowledged: Acknowledged) -> Self {
         Self {
             slot: slot.to_owned(),
             database: database.escape_default().to_string(),
@@ -41,30 +50,29 @@ impl Position {
         }
     }
 
-    /// Where to go on when this position was acknowledged, the slot is `found`, and the server's WAL
-    /// ends at `wal_end`: here, since after a crash of PostgreSQL the slot may stand before it.
+    /// Where to go on when this position was acknowledged, the slot is `found`, and the server's
+    /// WAL ends at `wal_end`: here, since after a crash of PostgreSQL the slot may stand before it.
     ///
     /// # Errors
     ///
     /// The gap, when what follows this position cannot be had from the slot.
-    pub fn resume(&self, found: &Self, wal_end: Lsn) -> Result<Lsn, Gap> {
+    pub fn resume(&self, found: &Self, wal_end: Lsn) -> Result<Acknowledged, Gap> {
         let reason = if found.system.id != self.system.id {
             GapReason::OtherSystem
         } else if found.system.timeline != self.system.timeline {
             GapReason::OtherTimeline
-        } else if found.acknowledged > self.acknowledged {
+        } else if found.acknowledged.wal > self.acknowledged.wal {
             GapReason::Moved
-        } else if wal_end < self.acknowledged {
+        } else if wal_end < self.acknowledged.wal {
             GapReason::Rewound
         } else {
-            let remembered = Some(self.acknowledged);
-            return Ok(resume_after(remembered, found.acknowledged, true));
+            return Ok(self.acknowledged);
         };
         Err(Gap {
             reason,
             from: self.clone(),
             system: found.system,
-            to: Some(found.acknowledged),
+            to: Some(found.acknowledged.wal),
         })
     }
 
@@ -72,8 +80,11 @@ impl Position {
     #[must_use]
     pub fn or_further(self, other: Self) -> Self {
         let stream = |p: &Self| (p.slot.clone(), p.database.clone(), p.system);
-        match stream(&self) == stream(&other) && other.acknowledged > self.acknowledged {
-            true => other,
+        match stream(&self) == stream(&other) {
+            true => Self {
+                acknowledged: self.acknowledged.max(other.acknowledged),
+                ..self
+            },
             false => self,
         }
     }
@@ -84,12 +95,13 @@ mod tests {
     use super::*;
 
     fn position(id: u64, timeline: u32, acknowledged: u64) -> Position {
-        Position::new("s", "d", System { id, timeline }, Lsn(acknowledged))
+        Position::new("s", "d", System { id, timeline }, Lsn(acknowledged).into())
     }
 
     fn check(found: Position, expected: Result<Lsn, GapReason>) {
         let outcome = position(7, 1, 100).resume(&found, Lsn(200));
-        assert_eq!(outcome.map_err(|gap| gap.reason), expected, "{found:?}");
+        let outcome = outcome.map(|start| start.wal).map_err(|gap| gap.reason);
+        assert_eq!(outcome, expected, "{found:?}");
     }
 
     #[test]
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn positions_of_other_streams_are_not_compared() {
-        let further = |other| position(7, 1, 100).or_further(other).acknowledged;
+        let further = |other| position(7, 1, 100).or_further(other).acknowledged.wal;
         assert_eq!(further(position(7, 1, 150)), Lsn(150));
         assert_eq!(further(position(7, 1, 50)), Lsn(100));
         assert_eq!(further(position(7, 2, 150)), Lsn(100));

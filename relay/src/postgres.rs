@@ -3,8 +3,10 @@
 mod catalog;
 mod check;
 mod error;
+mod pinned;
 mod plugin_list;
 mod sentinel;
+mod settings;
 mod slot;
 mod slot_status;
 mod sql;
@@ -13,23 +15,13 @@ mod stream;
 pub use catalog::advise;
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
+pub use pinned::{PINNED, pin_rest, startup_options};
 pub use sentinel::Sentinel;
+pub use settings::{ChannelBinding, Postgres, SlotTarget, TlsMode};
 pub use slot::{Slot, quote_identifier};
 pub use slot_status::SlotStatus;
 pub use sql::Sql;
 pub use stream::Stream;
-
-use crate::config::Postgres;
-
-/// Session settings that make values print in one way, whatever the server's defaults are.
-pub const SESSION_SETTINGS: [(&str, &str); 6] = [
-    ("client_encoding", "UTF8"),
-    ("DateStyle", "ISO"),
-    ("IntervalStyle", "postgres"),
-    ("TimeZone", "UTC"),
-    ("extra_float_digits", "1"),
-    ("bytea_output", "hex"),
-];
 
 /// Output plugin that the relay reads.
 pub const PLUGIN: &str = "pgevents";
@@ -37,9 +29,22 @@ pub const PLUGIN: &str = "pgevents";
 /// How the relay's sessions are named in `pg_stat_activity` and `pg_stat_replication`.
 pub const APPLICATION_NAME: &str = "pgevents";
 
-impl Postgres {
-    /// The error for what the server refused.
-    pub(crate) fn refusal(&self, sqlstate: &str, message: &str) -> PostgresError {
-        PostgresError::Refused(Refusal::new(sqlstate, message, self))
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::tls::Certificates;
+
+    /// Settings of a server that no test connects to.
+    pub(crate) fn settings() -> Postgres {
+        Postgres {
+            host: "localhost".to_owned(),
+            port: 5432,
+            database: "shop".to_owned(),
+            user: "postgres".to_owned(),
+            password: None,
+            tls: TlsMode::Prefer,
+            certificates: Certificates::default(),
+            channel_binding: ChannelBinding::Prefer,
+        }
     }
 }

@@ -1,46 +1,51 @@
 //! The one loop: slot → events → sink → acknowledgement, and over again after any failure.
 
+mod backlog;
+mod ends;
 mod error;
+mod feed;
+mod live;
 mod notices;
+mod plan;
 mod pump;
-mod session;
-mod start;
+mod settings;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use pgevents_proto::Lsn;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+pub use ends::{Ends, Seen, Server, Streaming};
 pub use error::ProducerError;
+pub use feed::{Feed, Oversized};
+pub use live::LiveEnds;
+pub use plan::Plan;
+pub use settings::Settings;
 
 use crate::{
     backoff::Backoff,
-    complaint::Complaints,
-    config::Producer,
-    delivery::Feed,
+    delivery::Acknowledged,
     exit::{Chain, Exit, Fate},
-    health,
-    metrics::{Board, State},
-    position::Position,
-    publish::{PublishError, Sink},
+    heartbeat,
+    metrics::Board,
+    phase::Phase,
+    position::{Before, Found, Position, RecordFault, Recorder, Start},
     shutdown::Shutdown,
+    sink::{Sink, SinkError},
+    throttle::Failures,
 };
-use pump::Pump;
 
 /// What outlives a session.
-#[derive(Debug)]
-struct Relay<'a> {
-    config: &'a Producer,
+struct Relay<'a, E: Ends> {
+    ends: &'a E,
+    plan: &'a Plan<E::Disk>,
     shutdown: &'a Shutdown,
-    sink: Option<Sink>,
-    /// Highest position that may be acknowledged, or where the slot stood at first.
+    sink: Option<E::Sink>,
+    /// The furthest that may be acknowledged, or where the slot stood at first.
     last: Option<Position>,
-    /// The server's process that served the last stream.
-    walsender: Option<i32>,
     feed: Feed,
     board: &'a Board,
-    complaints: Complaints,
+    failures: Failures,
 }
 
 /// Runs until a stop is requested or something only an operator can mend. What monitoring may know
@@ -49,20 +54,21 @@ struct Relay<'a> {
 /// # Errors
 ///
 /// What has to be mended; its [`ProducerError::fate`] holds the exit code.
-pub async fn run(
-    config: &Producer,
+pub async fn run<E: Ends>(
+    ends: &E,
+    plan: &Plan<E::Disk>,
     shutdown: &Shutdown,
     board: &Board,
 ) -> Result<(), ProducerError> {
     let mut relay = Relay {
-        config,
+        ends,
+        plan,
         shutdown,
         sink: None,
         last: None,
-        walsender: None,
-        feed: Feed::new(config.policy),
+        feed: Feed::new(plan.policy),
         board,
-        complaints: Complaints::default(),
+        failures: Failures::default(),
     };
     let mut backoff = Backoff::new();
     loop {
@@ -71,11 +77,15 @@ pub async fn run(
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        board.failed(failure.side(), &mut relay.feed);
-        board.enter(State::Connecting);
-        if relay.acknowledged() > before && before.is_some() {
+        board.failed(failure.side(), relay.feed.post());
+        board.enter(Phase::Connecting);
+        if before.is_some_and(|before| {
+            relay
+                .acknowledged()
+                .is_some_and(|acknowledged| acknowledged.is_beyond(before))
+        }) {
             backoff.reset();
-            relay.complaints.forget();
+            relay.failures.forget();
         }
         let mut delay = backoff.next(fastrand::f64());
         match failure.fate() {
@@ -85,65 +95,173 @@ pub async fn run(
             }
             // It has worked before: certificates are being renewed, or an address leads elsewhere.
             Fate::Stop(_) if failure.is_tls() && relay.last.is_some() => {
-                relay.report(&failure, delay)
+                relay.report(&failure, delay);
             }
             Fate::Stop(_) => return Err(failure),
             Fate::Wait => {
                 info!("{}", Chain(&failure));
-                delay = start::SLOT_POLL;
+                delay = live::SLOT_POLL;
             }
             Fate::Retry => relay.report(&failure, delay),
         }
         tokio::select! {
-            () = sleep(delay) => {}
+            biased;
             () = shutdown.requested() => return Ok(()),
+            () = sleep(delay) => {}
         }
     }
 }
 
-impl Relay<'_> {
+/// A stream that has just been started.
+struct Opened<S> {
+    streaming: Streaming<S>,
+    start: Start,
+    record: RecordFault,
+}
+
+/// What the server of these ends streams.
+type SourceOf<'a, E> = <<E as Ends>::Server<'a> as Server>::Source;
+
+impl<'a, E: Ends> Relay<'a, E> {
     /// One connection to each side, until it fails or the relay is stopped.
     async fn session(&mut self) -> Result<(), ProducerError> {
         let shutdown = self.shutdown;
-        let (opened, watch) = tokio::select! {
+        let opened = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
             opened = self.open() => opened?,
         };
-        let Some(sink) = self.sink.take() else {
-            return Err(ProducerError::SinkMissing);
+        let (opened, sink) = opened;
+        let Start { position, gap, .. } = opened.start;
+        let session = pump::Session {
+            system: position.system,
+            gap: gap.clone(),
+            feed: &mut self.feed,
+            board: self.board,
+            shutdown,
+            shutdown_timeout: self.plan.shutdown_timeout,
+            record: opened.record,
         };
-        let gap = opened.gap.clone();
-        let pump = Pump::new(self.config, opened, sink, &mut self.feed, self.board);
-        let working = health::working();
-        let (outcome, sink) = pump.run(watch, shutdown).await;
+        let working = heartbeat::working();
+        let (outcome, sink) = pump::run(opened.streaming, sink, session).await;
         drop(working);
         self.sink = sink;
-        let acknowledged = self.feed.delivery.acknowledge();
+        let acknowledged = self.feed.delivery.acknowledged();
         match (&mut self.last, gap) {
             // Consumers do not know of it yet.
-            (last, Some(gap)) if acknowledged == Lsn::INVALID => *last = Some(gap.from),
+            (last, Some(gap)) if acknowledged == Acknowledged::default() => *last = Some(gap.from),
             (Some(last), _) => last.acknowledged = last.acknowledged.max(acknowledged),
             (None, _) => {}
         }
         outcome
     }
 
-    /// Highest position that may be acknowledged; `None` before the first session.
-    fn acknowledged(&self) -> Option<Lsn> {
+    /// Connects both sides and starts to stream. The sink of the last session is used again if it
+    /// still stands.
+    async fn open(&mut self) -> Result<(Opened<SourceOf<'a, E>>, E::Sink), ProducerError> {
+        let kept = self.sink.take().filter(|sink| sink.health().is_ok());
+        let sink = match kept {
+            Some(sink) => sink,
+            None => self.ends.open_sink().await?,
+        };
+        match self.open_source().await {
+            Ok(opened) => Ok((opened, sink)),
+            Err(failure) => {
+                self.sink = Some(sink);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Connects to the server, decides where to go on, brings the decision to the state file, and
+    /// starts to stream.
+    async fn open_source(&mut self) -> Result<Opened<SourceOf<'a, E>>, ProducerError> {
+        let (plan, board) = (self.plan, self.board);
+        let server = self.ends.connect(&|phase| board.enter(phase)).await?;
+        let start = self.start(&server).await?;
+        let Start { position, gap, .. } = &start;
+        // A gap that consumers have to be told of is not over before they are.
+        if let (Some(file), None) = (&plan.state_file, gap) {
+            file.save(position.clone()).await?;
+        }
+        let file = plan.state_file.clone();
+        let (recorder, record) = Recorder::new(file, position.clone(), gap.is_none());
+        let streaming = server.stream(position.acknowledged.wal, recorder).await?;
+        self.last = Some(position.clone());
+        Ok(Opened {
+            streaming,
+            start,
+            record,
+        })
+    }
+
+    /// Decides where to go on, and creates the slot if there was none yet.
+    async fn start(&self, server: &impl Server) -> Result<Start, ProducerError> {
+        let Plan { slot, database, .. } = self.plan;
+        let Seen {
+            system,
+            wal_end,
+            slot: found,
+            others,
+        } = server.seen();
+        let recorded = match &self.plan.state_file {
+            Some(file) => file.read(slot, database)?,
+            None => None,
+        };
+        let before = Before::new(recorded, self.last.clone(), others);
+        let (lsn, missing) = match found {
+            Some(lsn) => (lsn, None),
+            None => {
+                let missing = before.without_slot(slot, database, system);
+                if let (Some(gap), false) = (&missing, self.plan.accept_gap) {
+                    return Err(ProducerError::Gap(gap.clone()));
+                }
+                (self.create_slot(server).await?, missing)
+            }
+        };
+        let found = Found {
+            slot: Position::new(slot, database, system, lsn.into()),
+            wal_end,
+            missing,
+        };
+        let start = before.start(found, self.plan.accept_gap);
+        let mut start = start.map_err(ProducerError::Gap)?;
+        if start.moved_by_another {
+            info!(at = %lsn, "another relay has moved the slot on");
+        }
+        if let Some(gap) = start.gap.take() {
+            warn!("{gap}: accepted, going on at {lsn}");
+            start.gap = self.plan.gap_record.then_some(gap);
+        }
+        Ok(start)
+    }
+
+    /// Creates the slot, but not if its position could not be kept.
+    async fn create_slot(
+        &self,
+        server: &impl Server,
+    ) -> Result<pgevents_proto::Lsn, ProducerError> {
+        if let Some(file) = &self.plan.state_file {
+            file.probe()?;
+        }
+        let from = server.create_slot().await?;
+        info!(slot = self.plan.slot, %from, "created the slot");
+        Ok(from)
+    }
+
+    /// The furthest that may be acknowledged; `None` before the first session.
+    fn acknowledged(&self) -> Option<Acknowledged> {
         self.last.as_ref().map(|last| last.acknowledged)
     }
 
     /// Says what ended a session, but not the same again and again.
-    fn report(&mut self, failure: &ProducerError, delay: std::time::Duration) {
+    fn report(&mut self, failure: &ProducerError, delay: Duration) {
         let text = Chain(failure).to_string();
-        let Some(times) = self.complaints.due(&text, Instant::now()) else {
+        let Some(times) = self.failures.due(&text, Instant::now()) else {
             return;
         };
         let delay_ms = delay.as_millis() as u64;
-        if let ProducerError::Publish(PublishError::Returned(_) | PublishError::NotParked(_)) =
-            failure
-        {
+        if let ProducerError::Sink(SinkError::Unrouted(_) | SinkError::NotParked(_)) = failure {
             let returned = self.feed.delivery.counts().returned;
             error!(delay_ms, times, returned, "{text}: reconnect and try again");
         } else {

@@ -24,6 +24,11 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
+    /// The request of whoever holds the sender of `requested`.
+    pub fn of(requested: watch::Receiver<bool>) -> Self {
+        Self { requested }
+    }
+
     /// Starts to listen for signals.
     ///
     /// # Errors

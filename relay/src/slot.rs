@@ -9,11 +9,29 @@ use std::io::Write;
 pub use error::SlotError;
 pub use status::Status;
 
-use crate::{
-    cli::SlotCommand,
-    config::SlotTarget,
-    postgres::{Slot, SlotStatus, Sql, check},
-};
+use crate::postgres::{Slot, SlotStatus, SlotTarget, Sql, check};
+
+/// What to do with a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create it.
+    Create {
+        /// Whether standby servers keep it too.
+        failover: bool,
+    },
+    /// Show it.
+    Status {
+        /// Whether as one JSON object.
+        json: bool,
+        /// Seconds to watch how fast WAL is written.
+        sample: u32,
+    },
+    /// Drop it.
+    Drop {
+        /// Whether nobody is asked.
+        yes: bool,
+    },
+}
 
 /// Does what was asked, and prints what there is to see to `output`.
 ///
@@ -21,15 +39,15 @@ use crate::{
 ///
 /// Why it was not done; [`SlotError::exit`] holds the exit code.
 pub async fn run(
-    command: &SlotCommand,
+    action: Action,
     target: &SlotTarget,
     output: &mut impl Write,
 ) -> Result<(), SlotError> {
     let sql = Sql::connect(&target.postgres).await?;
-    match command {
-        SlotCommand::Create { failover, .. } => create(&sql, &target.slot, *failover, output).await,
-        SlotCommand::Status { json, sample, .. } => {
-            let status = Status::look(&sql, &target.slot, *sample).await?;
+    match action {
+        Action::Create { failover } => create(&sql, &target.slot, failover, output).await,
+        Action::Status { json, sample } => {
+            let status = Status::look(&sql, &target.slot, sample).await?;
             match json {
                 true => writeln!(output, "{}", status.json()),
                 false => write!(output, "{status}"),
@@ -40,7 +58,7 @@ pub async fn run(
                 _ => Ok(()),
             }
         }
-        SlotCommand::Drop { yes, .. } => drop::run(&sql, &target.slot, *yes, output).await,
+        Action::Drop { yes } => drop::run(&sql, &target.slot, yes, output).await,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use pgevents_tests::lab::{Lab, Relay};
 
-/// Starts the consumer on a queue of its own before the producer publishes, and waits until it reads.
+/// Starts the consumer on a queue of its own before the producer publishes, and waits until it
+/// reads.
 async fn consumer(lab: &Lab, flags: &str) -> Relay {
     let queue = format!("{}_look", lab.name());
     let consumer = lab

@@ -88,8 +88,8 @@ async fn bytes_that_are_no_utf8_in_a_sql_ascii_database_become_replacement_chara
     lab.finish().await;
 }
 
-/// What `pg_recvlogical` prints first of the lab's slot, or what it says when it is refused; `tables`
-/// as bytes, as a terminal of another encoding would send them.
+/// What `pg_recvlogical` prints first of the lab's slot, or what it says when it is refused;
+/// `tables` as bytes, as a terminal of another encoding would send them.
 async fn received(
     lab: &Lab,
     tables: &[u8],

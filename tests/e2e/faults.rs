@@ -155,7 +155,8 @@ async fn a_relay_outlives_faults_of_the_plugin_and_loses_nothing() {
     lab.finish().await;
 }
 
-/// What the relay says of a frame that it cannot read is its last word, and the slot stays before it.
+/// What the relay says of a frame that it cannot read is its last word, and the slot stays before
+/// it.
 #[tokio::test]
 async fn a_damaged_frame_ends_the_relay_and_nothing_in_or_behind_it_is_lost() {
     const ROWS: u64 = 20_000;

@@ -17,8 +17,8 @@ const CHANGES: &str = "INSERT INTO users VALUES (1, 'a');
     DELETE FROM users_archive;
     DELETE FROM shop.orders";
 
-/// Runs [`CHANGES`] and then `last`, a change that is wanted, and expects exactly these events, each
-/// as `table action id`.
+/// Runs [`CHANGES`] and then `last`, a change that is wanted, and expects exactly these events,
+/// each as `table action id`.
 async fn check(
     relay: impl FnOnce(RelayCommand<'_>) -> RelayCommand<'_>,
     last: &str,

@@ -1,4 +1,5 @@
-//! Neither side waits for the other for ever: servers shut down, relays stop, dead peers are noticed.
+//! Neither side waits for the other for ever: servers shut down, relays stop, dead peers are
+//! noticed.
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use pgevents_proto::Lsn;
-use pgevents_tests::lab::{Lab, RelayCommand};
+use pgevents_tests::lab::{Lab, Process, RelayCommand};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::sequence::{Sequence, number_of};
@@ -344,8 +345,8 @@ async fn a_full_disk_stops_acknowledgements_and_the_relay_goes_on_when_there_is_
     let relay = state.relay(&lab).start();
     insert(&lab, 1).await;
     assert_eq!(number_of(&queue.next().await), 1);
-    // What is written there fails as on a full disk. The relay removes what it could not finish, and
-    // finds room the next time.
+    // What is written there fails as on a full disk. The relay removes what it could not finish,
+    // and finds room the next time.
     std::os::unix::fs::symlink("/dev/full", state.path().with_extension("new"))
         .expect("fill the disk");
     insert(&lab, 2).await;
@@ -396,5 +397,41 @@ async fn a_killed_relay_has_never_acknowledged_more_than_its_file_says() {
             sequence.last == ROWS
         })
         .await;
+    lab.finish().await;
+}
+
+/// Somebody who is no relay has the slot while the relay waits for it: what they read is missing.
+#[tokio::test]
+async fn what_another_program_reads_while_the_relay_waits_is_a_gap() {
+    let mut lab = Lab::start().await;
+    lab.allow("slot is in use: waiting until it is free");
+    lab.allow("may be missing");
+    let mut queue = lab.queue().await;
+    lab.sql(TABLE).await;
+    let state = State::new();
+    let relay = state.relay(&lab).start();
+    insert(&lab, 1).await;
+    queue.take(1).await;
+    relay.stop().await;
+    let mut reader = lab.postgres().program("pg_recvlogical", lab.name());
+    reader.args(["--start", "--slot", lab.name(), "--file", "/dev/null"]);
+    reader.args([
+        "--no-loop",
+        "--status-interval",
+        "1",
+        "--fsync-interval",
+        "1",
+    ]);
+    let reader = Process::start("pg_recvlogical", &mut reader, Signal::INT).expect("start it");
+    lab.slot_is_taken().await;
+    let relay = state.relay(&lab).start();
+    relay.logs("slot is in use").await;
+    insert(&lab, 2).await;
+    lab.everything_is_acknowledged().await;
+    reader.signal(Signal::INT);
+    let ended = relay.exit_code().await;
+    let log = relay.process().stderr().tail(2);
+    assert_eq!(ended, SLOT_MOVED, "{log}");
+    assert!(log.contains("may be missing"), "{log}");
     lab.finish().await;
 }

@@ -7,8 +7,8 @@ use pgevents_tests::dist;
 use pgevents_tests::lab::{Lab, Monitoring, Prometheus};
 use serde_json::Value;
 
-/// What the rule compares with its limit: a rule that does not fire has no value at all, whether its
-/// metrics exist or not.
+/// What the rule compares with its limit: a rule that does not fire has no value at all, whether
+/// its metrics exist or not.
 fn measured(rule: &str) -> &str {
     let comparison = rule.rfind([' ', '\n']).expect("a limit");
     let before = [" == ", " > ", " < "];

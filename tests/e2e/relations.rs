@@ -69,8 +69,8 @@ async fn stored_generated_columns_are_values_like_others() {
     .await;
 }
 
-/// PostgreSQL takes no deferrable key for the identity, so nothing of the old row is in the WAL; the
-/// key names the row all the same.
+/// PostgreSQL takes no deferrable key for the identity, so nothing of the old row is in the WAL;
+/// the key names the row all the same.
 #[tokio::test]
 async fn a_deferrable_primary_key_is_the_id_and_no_identity() {
     check(

@@ -211,3 +211,41 @@ async fn secrets_come_from_files() {
     }
     lab.finish().await;
 }
+
+#[tokio::test]
+async fn the_owner_of_a_database_gains_nothing_from_the_relays_session() {
+    let lab = Lab::without_slot().await;
+    let mut queue = lab.queue().await;
+    // A search_path that puts functions of the owner before those of the server.
+    lab.sql(
+        "CREATE SCHEMA evil;
+         CREATE TABLE evil.taken (role text);
+         GRANT USAGE ON SCHEMA evil TO PUBLIC;
+         GRANT INSERT ON evil.taken TO PUBLIC;
+         CREATE FUNCTION evil.current_setting(n text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO evil.taken VALUES (current_user);
+             RETURN pg_catalog.current_setting(n);
+         END $$;
+         CREATE FUNCTION evil.same(a name, b name) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO evil.taken VALUES (current_user);
+             RETURN a OPERATOR(pg_catalog.=) b;
+         END $$;
+         CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = name, FUNCTION = evil.same);
+         CREATE TABLE public.orders (id int PRIMARY KEY);
+         ALTER TABLE public.orders REPLICA IDENTITY FULL;",
+    )
+    .await;
+    let name = lab.name();
+    lab.sql(&format!(
+        "ALTER DATABASE \"{name}\" SET search_path = evil, pg_catalog, public"
+    ))
+    .await;
+    let relay = lab.producer().start();
+    relay.logs("streaming").await;
+    lab.sql("INSERT INTO public.orders VALUES (1)").await;
+    queue.take(1).await;
+    let taken: i64 = lab.row("SELECT count(*) FROM evil.taken").await.get(0);
+    assert_eq!(taken, 0, "the owner's code ran in the relay's session");
+    relay.stop().await;
+    lab.finish().await;
+}

@@ -1,4 +1,5 @@
-//! TLS with certificates made for each test: what is right works, what is not is refused in one line.
+//! TLS with certificates made for each test: what is right works, what is not is refused in one
+//! line.
 
 mod postgres;
 mod rabbitmq;

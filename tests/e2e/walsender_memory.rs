@@ -41,7 +41,8 @@ async fn a_reader_is_told_which_tables_it_can_forget() {
     ))
     .await;
     let client = lab.postgres().connect(lab.name()).await.expect("connect");
-    let query = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL)";
+    let query = "SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, \
+                 'protocol-version', '2')";
     let frames = client.query(query, &[&lab.name()]).await.expect("read");
     let mut decoder = Decoder::new();
     let (mut told, mut forgotten) = (0, Vec::new());

@@ -12,8 +12,8 @@ const UNREADABLE: &str = "CREATE TYPE bad;
         AS 'pg_node_tree_in';
     CREATE TYPE bad (INPUT = bad_in, OUTPUT = bad_out, LIKE = text)";
 
-/// A type whose output function is in a library that is not there, as after `DROP EXTENSION` and the
-/// removal of its package, while the WAL still has rows.
+/// A type whose output function is in a library that is not there, as after `DROP EXTENSION` and
+/// the removal of its package, while the WAL still has rows.
 const LIBRARY_GONE: &str = "CREATE TYPE gone;
     CREATE FUNCTION gone_in(cstring) RETURNS gone LANGUAGE internal IMMUTABLE STRICT AS 'textin';
     CREATE FUNCTION gone_out(gone) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';

@@ -7,8 +7,9 @@
 pub mod chaos;
 pub mod compose;
 pub mod differential;
-pub mod dist;
 pub mod endurance;
 pub mod lab;
 pub mod sequence;
 pub mod walsender_memory;
+
+pub use pgevents_dev::dist;

@@ -59,8 +59,8 @@ impl Growth {
     }
 }
 
-/// Streams the changes of a lab's slot to nowhere, and says how the walsender's memory grew: over row
-/// changes, and over changes of tables.
+/// Streams the changes of a lab's slot to nowhere, and says how the walsender's memory grew: over
+/// row changes, and over changes of tables.
 ///
 /// # Panics
 ///

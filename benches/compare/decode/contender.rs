@@ -1,7 +1,7 @@
 //! The output plugins that are compared, each set up as its users set it up.
 
 use super::workload::Workload;
-use crate::floor;
+use crate::{before, floor};
 
 /// A plugin with options.
 #[derive(Clone, Debug)]
@@ -25,15 +25,17 @@ pub const PGEVENTS: &str = "pgevents";
 pub const FLOOR: &str = "floor";
 
 /// The plugins whose slots a workload needs.
-pub fn plugins() -> [&'static str; 6] {
-    [
+pub fn plugins() -> Vec<&'static str> {
+    let mut plugins = vec![
         floor::NAME,
         PGEVENTS,
         "pgoutput",
         "wal2json",
         "decoderbufs",
         "test_decoding",
-    ]
+    ];
+    plugins.extend(before::folder().map(|_| before::PLUGIN));
+    plugins
 }
 
 /// Who takes part in a workload: all that can do what it asks for.
@@ -54,9 +56,12 @@ pub fn contenders(workload: &Workload) -> Vec<Contender> {
     let pgoutput = [("proto_version", "1"), ("publication_names", publication)];
     let binary = [pgoutput[0], pgoutput[1], ("binary", "true")];
     let mut all = vec![contender(FLOOR, floor::NAME, &[])];
-    match &table {
-        Some(table) => all.push(contender(PGEVENTS, PGEVENTS, &[("tables", table)])),
-        None => all.push(contender(PGEVENTS, PGEVENTS, &[])),
+    let before = before::folder().map(|_| ("pgevents before", before::PLUGIN));
+    for (name, plugin) in [(PGEVENTS, PGEVENTS)].into_iter().chain(before) {
+        match &table {
+            Some(table) => all.push(contender(name, plugin, &[("tables", table)])),
+            None => all.push(contender(name, plugin, &[])),
+        }
     }
     if workload.noop {
         let skip = [("skip-noop", "true")];

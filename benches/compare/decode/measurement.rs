@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use pgevents_proto::Lsn;
-use pgevents_relay::config::Postgres;
+use pgevents_relay::postgres::Postgres;
 
 use super::contender::Contender;
 use super::stream::{Counted, Reader, Stream};
@@ -36,7 +36,11 @@ impl Measurement {
         let slot = slot_name(&address.database, contender.plugin);
         let mut stream = Stream::connect(address, reader)?;
         let begun = Instant::now();
-        stream.start(&slot, &contender.options)?;
+        let options = contender.options.iter();
+        let options: Vec<_> = options
+            .map(|(name, value)| (*name, Some(value.as_str())))
+            .collect();
+        stream.start(&slot, &options)?;
         let counted = stream.read_until(end);
         let counted = counted.with_context(|| format!("read with {}", contender.name))?;
         let wall = begun.elapsed();

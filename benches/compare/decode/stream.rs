@@ -10,9 +10,8 @@ use anyhow::{Context, bail};
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
 use pgevents_proto::Lsn;
-use pgevents_relay::config::Postgres;
-use pgevents_relay::postgres::SESSION_SETTINGS;
-use pgevents_relay::walsender::start_replication;
+use pgevents_relay::postgres::{Postgres, SESSION_SETTINGS};
+use pgevents_relay::replication::start_replication;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::{backend, frontend};
 
@@ -26,9 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How the reader learns that there is input. It matters to the walsender: whoever sends to a
-/// sleeping reader pays for waking it, on a virtual machine several microseconds each time, which is
-/// more than any plugin does for a small transaction. A reader that has other work, as a relay under
-/// load has, is not asleep.
+/// sleeping reader pays for waking it, on a virtual machine several microseconds each time, which
+/// is more than any plugin does for a small transaction. A reader that has other work, as a relay
+/// under load has, is not asleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// It looks once a millisecond, as if it had other work in between.
@@ -102,7 +101,7 @@ impl Stream {
     /// # Errors
     ///
     /// When the server refuses.
-    pub fn start(&mut self, slot: &str, options: &[(&str, String)]) -> anyhow::Result<()> {
+    pub fn start(&mut self, slot: &str, options: &[(&str, Option<&str>)]) -> anyhow::Result<()> {
         let command = start_replication(slot, Lsn::INVALID, options);
         self.send(|out| frontend::query(&command, out))
     }
@@ -140,8 +139,8 @@ impl Stream {
         }
     }
 
-    /// Ends the stream without acknowledging anything. The slot is free afterwards: the server gives
-    /// it up before it closes the connection.
+    /// Ends the stream without acknowledging anything. The slot is free afterwards: the server
+    /// gives it up before it closes the connection.
     ///
     /// # Errors
     ///

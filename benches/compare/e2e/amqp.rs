@@ -1,5 +1,5 @@
-//! A bare AMQP 0-9-1 connection: one socket, one channel, frames written and read as they are. It is
-//! the least that a client can cost. Source: AMQP 0-9-1 specification, sections 2.3 and 4.2.
+//! A bare AMQP 0-9-1 connection: one socket, one channel, frames written and read as they are. It
+//! is the least that a client can cost. Source: AMQP 0-9-1 specification, sections 2.3 and 4.2.
 
 mod method;
 

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, interval};
 use tokio_postgres::Client;
 
-use crate::process_clock;
+use crate::{before, process_clock};
 
 /// Who brings the changes to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Contender {
     Pgevents,
     /// wal2json, and a relay for it with the same publisher.
     Wal2json,
+    /// The plugin of this project, and the relay of another build.
+    Before,
 }
 
 /// How often the slot's position is looked at; the server does not tell.
@@ -37,6 +39,14 @@ impl Contender {
         match self {
             Self::Pgevents => "pgevents",
             Self::Wal2json => "wal2json",
+            Self::Before => "pgevents before",
+        }
+    }
+
+    fn plugin(self) -> &'static str {
+        match self {
+            Self::Pgevents | Self::Before => "pgevents",
+            Self::Wal2json => "wal2json",
         }
     }
 
@@ -44,7 +54,7 @@ impl Contender {
     pub async fn make_slot(self, name: &str, client: &Client) -> anyhow::Result<()> {
         let create = "SELECT pg_create_logical_replication_slot($1, $2)";
         client
-            .execute(create, &[&name, &self.name()])
+            .execute(create, &[&name, &self.plugin()])
             .await
             .context("make the slot")?;
         Ok(())
@@ -54,6 +64,11 @@ impl Contender {
         Ok(match self {
             Self::Pgevents => {
                 let mut command = Command::new(dist::built(dist::relay())?);
+                command.arg("producer");
+                command
+            }
+            Self::Before => {
+                let mut command = Command::new(before::relay()?);
                 command.arg("producer");
                 command
             }

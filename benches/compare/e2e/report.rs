@@ -2,13 +2,23 @@
 
 use std::fmt::Write;
 
-use super::{BACKLOG, CEILING, CEILING_READ, Latency, Plan, QUEUES, Rate, middle_rate};
+use super::{
+    BACKLOG, BACKLOG_BEFORE, CEILING, CEILING_READ, Latency, Plan, QUEUES, Rate, middle_rate,
+};
 use crate::plot::{self, Bar, Group};
 use crate::run_folder::{RunFolder, table};
 use crate::statistics::median;
 
 /// Of rates, in the order of the tables.
-const SOURCES: [&str; 5] = [CEILING, BACKLOG, "pgevents", "wal2json", CEILING_READ];
+const SOURCES: [&str; 7] = [
+    CEILING,
+    BACKLOG,
+    BACKLOG_BEFORE,
+    "pgevents",
+    "pgevents before",
+    "wal2json",
+    CEILING_READ,
+];
 
 const MIB: f64 = 1_048_576.0;
 

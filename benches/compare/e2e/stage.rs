@@ -12,7 +12,9 @@ use super::amqp::{self, Broker};
 use super::consumer::{Arrivals, Consumer};
 use super::load::{self, Offer};
 use super::relay::{Contender, Cost, Relay};
-use super::{BACKLOG, CEILING, CEILING_READ, DATABASE, Latency, Rate, WARM_UP, ceiling};
+use super::{
+    BACKLOG, BACKLOG_BEFORE, CEILING, CEILING_READ, DATABASE, Latency, Rate, WARM_UP, ceiling,
+};
 use crate::process_clock;
 use crate::statistics::percentile;
 
@@ -102,7 +104,7 @@ impl Stage {
         round: u32,
         events: u64,
     ) -> anyhow::Result<Rate> {
-        let name = format!("{}_{queue}_{round}", contender.name());
+        let name = format!("{}_{queue}_{round}", contender.name().replace(' ', "_"));
         let relay = self.prepare(contender, queue, &name).await?;
         let before = self.broker_cpu()?;
         let begun = Instant::now();
@@ -124,15 +126,19 @@ impl Stage {
     /// How fast a backlog gets through: from the start of the stream to the last acknowledgement.
     pub async fn backlog(
         &self,
+        contender: Contender,
         queue: &'static str,
         round: u32,
         events: u64,
     ) -> anyhow::Result<Rate> {
-        let name = format!("backlog_{queue}_{round}");
-        self.make_route(Contender::Pgevents, queue, &name).await?;
+        let (name, shown) = match contender {
+            Contender::Before => (format!("before_{queue}_{round}"), BACKLOG_BEFORE),
+            _ => (format!("backlog_{queue}_{round}"), BACKLOG),
+        };
+        self.make_route(contender, queue, &name).await?;
         let end = load::burst(&self.client, events).await?;
         let before = self.broker_cpu()?;
-        let relay = self.start(Contender::Pgevents, &name).await?;
+        let relay = self.start(contender, &name).await?;
         let relayed = Relayed {
             begun: relay.streams_since(),
             relay,
@@ -141,7 +147,7 @@ impl Stage {
         };
         let rate = self.relayed(relayed, queue, &name, events).await?;
         Ok(Rate {
-            contender: BACKLOG,
+            contender: shown,
             round,
             ..rate
         })

@@ -8,6 +8,7 @@ use super::{
     encoding::{is_misread, name_bytes, owned_name, server_text},
     frame_memory::FrameMemory,
     memory::MemoryContext,
+    reserve::raise_out_of_memory,
 };
 
 /// One option as the client gave it.
@@ -18,7 +19,15 @@ pub struct GivenOption {
     pub value: Option<String>,
     /// Whether the server has read the value in another encoding than it was most likely sent in.
     pub misread: bool,
+    /// Whether it has more than [`MAX_OPTION_BYTES`]; it is not here then.
+    pub too_long: bool,
 }
+
+/// Longest value of an option in bytes: thousands of tables.
+pub const MAX_OPTION_BYTES: usize = 512 * 1024;
+
+/// What an option may take in memory, for each byte of it, once it has been read.
+const READ_OPTION: usize = 256;
 
 /// The decoding context of this session.
 #[derive(Clone, Copy)]
@@ -35,8 +44,8 @@ impl Context {
     /// Options as given, in order.
     pub fn options(self) -> Vec<GivenOption> {
         let mut options = Vec::new();
-        // SAFETY: `ctx` is live (see `new`); the list and its DefElems were built by the grammar or by
-        // pg_logical_slot_get_changes and live in `ctx`.
+        // SAFETY: `ctx` is live (see `new`); the list and its DefElems were built by the grammar or
+        // by pg_logical_slot_get_changes and live in `ctx`.
         unsafe {
             let list = (*self.0).output_plugin_options;
             let length = if list.is_null() { 0 } else { (*list).length };
@@ -47,10 +56,18 @@ impl Context {
                 let name = owned_name((*element).defname);
                 let value =
                     (!(*element).arg.is_null()).then(|| name_bytes(pg_sys::defGetString(element)));
+                let too_long = value.is_some_and(|value| value.len() > MAX_OPTION_BYTES);
+                let value = value.filter(|_| !too_long);
+                // Reading it allocates in ways that cannot fail, so it is tried before.
+                let room = Vec::<u8>::new().try_reserve_exact(
+                    value.map_or(0, |value| value.len().saturating_mul(READ_OPTION)),
+                );
+                room.unwrap_or_else(|_| raise_out_of_memory());
                 options.push(GivenOption {
                     name,
                     value: value.map(server_text),
                     misread: value.is_some_and(is_misread),
+                    too_long,
                 });
             }
         }

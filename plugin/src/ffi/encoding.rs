@@ -7,7 +7,7 @@ use std::{
 
 use pgrx::pg_sys;
 
-use super::{output::unless_error, txn::in_transaction};
+use super::{catalog::in_transaction, error::unless_error, salvage::salvage};
 
 /// How text of this database becomes UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,14 +109,28 @@ pub(super) unsafe fn ascii(text: &str) -> &[u8] {
     }
 }
 
-/// A name or message of the server as UTF-8, with replacement characters for what is none.
+/// A name or message of the server as UTF-8, with replacement characters for what is none. Leaves
+/// nothing behind in the current memory context, which may be one that lives as long as the
+/// session.
 pub fn server_text(text: &[u8]) -> String {
-    let converted = match Encoding::of_database().0 {
-        Encoding::AsIs => text,
-        // SAFETY: copied before anything is reset.
-        Encoding::Converted => unless_error(|| unsafe { to_utf8(text) }).unwrap_or(text),
-    };
-    String::from_utf8_lossy(converted).into_owned()
+    if text.is_ascii() || Encoding::of_database().0 == Encoding::AsIs {
+        return String::from_utf8_lossy(text).into_owned();
+    }
+    // SAFETY: copied before it is freed, and freed only if it is not `text` itself.
+    let converted = unless_error(|| unsafe {
+        let converted = to_utf8(text);
+        let owned = String::from_utf8_lossy(converted).into_owned();
+        if converted.as_ptr() != text.as_ptr() {
+            pg_sys::pfree(converted.as_ptr().cast_mut().cast());
+        }
+        owned
+    });
+    converted.unwrap_or_else(|| {
+        let mut salvaged = Vec::new();
+        // Names are short; for want of memory one is shown with what is ASCII in it.
+        let whole = salvage(text, &mut salvaged).is_ok();
+        String::from_utf8_lossy(if whole { &salvaged } else { text }).into_owned()
+    })
 }
 
 /// Name of the session's client_encoding.

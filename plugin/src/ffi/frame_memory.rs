@@ -2,8 +2,11 @@
 
 use std::{ptr, slice};
 
-use pgevents_proto::{FrameBuffer, OutOfMemory};
+use pgevents_proto::{FrameBuffer, FrameEncoder, OutOfMemory};
 use pgrx::pg_sys::{self, StringInfoData};
+
+/// The frame that a session writes, in PostgreSQL's memory.
+pub type Frame = FrameEncoder<FrameMemory>;
 
 /// First allocation in bytes: a frame of usual size, with the row that passes the mark.
 const FIRST_BYTES: usize = 64 * 1024;
@@ -11,8 +14,8 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// Capacity that is kept from frame to frame, in bytes.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// Most bytes of one allocation. Source: `MaxAllocSize` in PostgreSQL `src/include/utils/memutils.h`;
-/// a StringInfo can hold no more.
+/// Most bytes of one allocation. Source: `MaxAllocSize` in PostgreSQL
+/// `src/include/utils/memutils.h`; a StringInfo can hold no more.
 const MAX_BYTES: usize = 0x3FFF_FFFF;
 
 /// Memory in the decoding context that one frame after another is written into.

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 use super::{
     encoding::{Encoding, ascii, from_utf8, to_utf8},
-    output::unless_error,
+    error::unless_error,
 };
 
 /// A memory context of PostgreSQL's that is deleted with its parent, or before.

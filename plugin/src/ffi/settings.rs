@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::{CStr, c_int},
+    ffi::{CStr, c_char, c_int},
 };
 
 use pgrx::pg_sys;
@@ -10,7 +10,13 @@ use pgrx::pg_sys;
 unsafe extern "C" {
     /// `utils/bytea.h`, which pgrx does not bind: format of bytea text, 1 is hex.
     static mut bytea_output: c_int;
+    /// `utils/pg_locale.h`, likewise: the setting `lc_monetary`.
+    static mut locale_monetary: *mut c_char;
 }
+
+/// Settings with state behind them, which only the server's own way may change: what `regclass` and
+/// its kin print depends on the first, what `money` prints on the second.
+const WITH_STATE: [(&CStr, &CStr); 2] = [(c"search_path", c"pg_catalog"), (c"lc_monetary", c"C")];
 
 /// The settings that text forms depend on, pinned to the documented ones while it lives, so that
 /// neither postgresql.conf nor the session that decodes changes an event.
@@ -19,27 +25,35 @@ pub struct PinnedSettings {
     interval_style: c_int,
     extra_float_digits: c_int,
     bytea_output: c_int,
+    quote_all_identifiers: bool,
     time_zone: *mut pg_sys::pg_tz,
+    /// Where the server keeps what [`WITH_STATE`] was; `None`: it is as it should be, as in a
+    /// session of the relay.
+    nest_level: Option<c_int>,
 }
 
 impl PinnedSettings {
     /// Pins them; `utc` comes from [`utc`].
     #[inline]
     pub fn pin(utc: TimeZone) -> Self {
-        // SAFETY: these variables are the backend's own, and this is its only thread; the values are
-        // ones that the settings themselves may have. Drop restores them, also when an ERROR unwinds.
+        // SAFETY: these variables are the backend's own, and this is its only thread; the values
+        // are ones that the settings themselves may have. Drop restores them, also when an ERROR
+        // unwinds.
         unsafe {
             let before = Self {
                 date_style: pg_sys::DateStyle,
                 interval_style: pg_sys::IntervalStyle,
                 extra_float_digits: pg_sys::extra_float_digits,
                 bytea_output,
+                quote_all_identifiers: pg_sys::quote_all_identifiers,
                 time_zone: pg_sys::session_timezone,
+                nest_level: (!state_is_pinned()).then(pin_state),
             };
             pg_sys::DateStyle = pg_sys::USE_ISO_DATES as c_int;
             pg_sys::IntervalStyle = pg_sys::INTSTYLE_POSTGRES as c_int;
             pg_sys::extra_float_digits = 1;
             bytea_output = 1;
+            pg_sys::quote_all_identifiers = false;
             pg_sys::session_timezone = utc.0;
             before
         }
@@ -54,9 +68,48 @@ impl Drop for PinnedSettings {
             pg_sys::IntervalStyle = self.interval_style;
             pg_sys::extra_float_digits = self.extra_float_digits;
             bytea_output = self.bytea_output;
+            pg_sys::quote_all_identifiers = self.quote_all_identifiers;
             pg_sys::session_timezone = self.time_zone;
         }
+        if let Some(nest_level) = self.nest_level {
+            // SAFETY: the level that `pin_state` opened. What was saved comes back either way.
+            unsafe { pg_sys::AtEOXact_GUC(true, nest_level) };
+        }
     }
+}
+
+#[inline]
+fn state_is_pinned() -> bool {
+    let is = |value: *const c_char, wanted: &CStr| {
+        // SAFETY: the value of a setting is NULL or a C string.
+        !value.is_null() && unsafe { CStr::from_ptr(value) } == wanted
+    };
+    // SAFETY: variables of this backend, which has one thread.
+    let (path, money) = unsafe { (pg_sys::namespace_search_path, locale_monetary) };
+    is(path, WITH_STATE[0].1) && is(money, WITH_STATE[1].1)
+}
+
+#[cold]
+fn pin_state() -> c_int {
+    // SAFETY: a transaction is open while rows are decoded, so that settings can be saved.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in WITH_STATE {
+        // SAFETY: C strings; both settings are any user's to change, and the values are always
+        // valid ones. Source: PostgreSQL `fmgr_security_definer`, which does the same.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+    level
 }
 
 /// A time zone of the backend, which caches them for its whole life.
@@ -69,27 +122,16 @@ pub fn utc() -> TimeZone {
     TimeZone(unsafe { pg_sys::pg_tzset(c"GMT".as_ptr()) })
 }
 
-/// Keeps Rust from collecting backtraces for the ERRORs that are raised here, whatever RUST_BACKTRACE
-/// the server was started with. A backtrace reads the whole library, and where memory is short it hangs
-/// this process for ever: the failed allocation waits for a lock that the backtrace holds.
-/// RUST_LIB_BACKTRACE, which somebody may set on purpose, is left alone.
+/// Keeps Rust from collecting backtraces for the ERRORs that are raised here, whatever
+/// RUST_BACKTRACE the server was started with. A backtrace reads the whole library, and where
+/// memory is short it hangs this process for ever: the failed allocation waits for a lock that the
+/// backtrace holds. RUST_LIB_BACKTRACE, which somebody may set on purpose, is left alone.
 pub fn without_backtraces() {
     const NAME: &str = "RUST_LIB_BACKTRACE";
     if env::var_os(NAME).is_none() {
         // SAFETY: a server process has one thread.
         unsafe { env::set_var(NAME, "0") }
     }
-}
-
-/// A setting of this session by name; `None` where nobody has set it.
-#[cfg(feature = "faults")]
-pub fn setting(name: &CStr) -> Option<String> {
-    // SAFETY: with missing_ok the result is NULL or a string that stays until the setting changes.
-    let value = unsafe {
-        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
-        (!value.is_null()).then(|| CStr::from_ptr(value))
-    };
-    value.map(|value| value.to_string_lossy().into_owned())
 }
 
 /// `PG_VERSION_NUM` of the server that this runs in, and that it was built for.

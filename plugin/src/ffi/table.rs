@@ -93,21 +93,8 @@ impl<'a> Table<'a> {
 
     /// Attributes that are not dropped, in order.
     pub fn attributes(self) -> Vec<Attribute> {
-        // SAFETY: an open relation has a descriptor of `natts` attributes.
-        let attributes = unsafe {
-            let descriptor = self.0.rd_att;
-            let count = (*descriptor).natts as usize;
-            #[cfg(not(feature = "pg18"))]
-            let first = (*descriptor).attrs.as_ptr();
-            // PG 18 puts the full attributes behind the compact ones (TupleDescAttr()).
-            #[cfg(feature = "pg18")]
-            let first = (*descriptor)
-                .compact_attrs
-                .as_ptr()
-                .add(count)
-                .cast::<pg_sys::FormData_pg_attribute>();
-            slice::from_raw_parts(first, count)
-        };
+        // SAFETY: an open relation has a descriptor.
+        let attributes = unsafe { attributes_of(self.0.rd_att) };
         attributes
             .iter()
             .enumerate()
@@ -153,8 +140,8 @@ impl<'a> Table<'a> {
         if index == Oid::INVALID {
             return Vec::new();
         }
-        // SAFETY: RelationIdGetRelation returns NULL or a relation that stays open until it is closed;
-        // an index has rd_index.
+        // SAFETY: RelationIdGetRelation returns NULL or a relation that stays open until it is
+        // closed; an index has rd_index.
         unsafe {
             let relation = pg_sys::RelationIdGetRelation(index);
             if relation.is_null() {
@@ -173,6 +160,30 @@ impl<'a> Table<'a> {
 
     fn pointer(self) -> pg_sys::Relation {
         ptr::from_ref(self.0).cast_mut()
+    }
+}
+
+/// All attributes of a descriptor.
+///
+/// # Safety
+///
+/// `descriptor` is live for `'a`; it has `natts` attributes.
+pub(super) unsafe fn attributes_of<'a>(
+    descriptor: pg_sys::TupleDesc,
+) -> &'a [pg_sys::FormData_pg_attribute] {
+    // SAFETY: by contract.
+    unsafe {
+        let count = (*descriptor).natts as usize;
+        #[cfg(not(feature = "pg18"))]
+        let first = (*descriptor).attrs.as_ptr();
+        // PG 18 puts the full attributes behind the compact ones (TupleDescAttr()).
+        #[cfg(feature = "pg18")]
+        let first = (*descriptor)
+            .compact_attrs
+            .as_ptr()
+            .add(count)
+            .cast::<pg_sys::FormData_pg_attribute>();
+        slice::from_raw_parts(first, count)
     }
 }
 

@@ -38,22 +38,10 @@ impl<'a> RowChange<'a> {
         }
     }
 
-    /// Position of the WAL record that it stands in, alone or among others.
-    #[cfg(feature = "mutant-lose-copied-row")]
-    pub fn lsn(self) -> pgevents_proto::Lsn {
-        pgevents_proto::Lsn(self.0.lsn)
-    }
-
-    /// Whether it is the last row that one INSERT, or one buffer of a COPY, has written.
-    #[cfg(feature = "mutant-lose-copied-row")]
-    pub fn ends_record(self) -> bool {
-        // SAFETY: a change callback is called for row changes only, for which `tp` is the valid member.
-        unsafe { self.0.data.tp.clear_toast_afterwards }
-    }
-
     /// The new row of an INSERT or UPDATE.
     pub fn new_tuple(self) -> Option<Tuple<'a>> {
-        // SAFETY: a change callback is called for row changes only, for which `tp` is the valid member.
+        // SAFETY: a change callback is called for row changes only, for which `tp` is the valid
+        // member.
         unsafe { Tuple::new(self.0.data.tp.newtuple) }
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{CStr, c_char},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
 };
 
@@ -35,6 +34,7 @@ impl<'a> Txn<'a> {
         #[cfg(not(any(feature = "pg13", feature = "pg14")))]
         let commit_time = unsafe { self.0.xact_time.commit_time };
         Begin {
+            commit_lsn: Lsn(self.0.final_lsn),
             end_lsn: Lsn(self.0.end_lsn),
             commit_time,
             xid: u32::from(self.0.xid),
@@ -54,34 +54,5 @@ impl<'a> Txn<'a> {
         };
         // An origin that was dropped since has a number and no name.
         Some(name.unwrap_or_else(|| self.0.origin_id.to_string()))
-    }
-}
-
-/// Runs `work`, which looks into the catalog, in the transaction that is open, or in one of its own.
-/// What it allocates lives in the current memory context either way.
-pub(super) fn in_transaction<R>(work: impl FnOnce() -> R) -> R {
-    // SAFETY: reads the backend's state.
-    if unsafe { pg_sys::IsTransactionState() } {
-        return work();
-    }
-    // SAFETY: outside of a transaction a callback may start one, as the reorder buffer does. Memory
-    // context and resource owner are put back as they were.
-    unsafe {
-        let memory = pg_sys::CurrentMemoryContext;
-        let owner = pg_sys::CurrentResourceOwner;
-        let restore = || {
-            pg_sys::CurrentMemoryContext = memory;
-            pg_sys::CurrentResourceOwner = owner;
-        };
-        pg_sys::StartTransactionCommand();
-        pg_sys::CurrentMemoryContext = memory;
-        let outcome = catch_unwind(AssertUnwindSafe(work));
-        if outcome.is_ok() {
-            pg_sys::CommitTransactionCommand();
-        } else {
-            pg_sys::AbortCurrentTransaction();
-        }
-        restore();
-        outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }

@@ -1,8 +1,12 @@
 //! An event for a process that must not fail for want of memory: its size is known before it is
 //! written.
 
-use super::{EventJson, fragments::Id, old::OldRow};
-use crate::{Action, Change, Kind, OmittedReason, OutOfMemory, RelationEntry, Row, Value};
+use super::{
+    EventJson,
+    old::OldRow,
+    template::{Id, Template},
+};
+use crate::model::{Action, Cell, Change, Kind, OmittedReason, OutOfMemory, Relation, Row, Value};
 
 /// Braces, commas, the names of the six keys and the action.
 const FRAME_BYTES: usize = 80;
@@ -27,7 +31,7 @@ impl EventJson {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), OutOfMemory> {
-        let room = room_for(change);
+        let room = room_for(self.templates.of(change.relation), change);
         if room <= limit {
             out.try_reserve(room).map_err(|_| OutOfMemory)?;
             self.write(change, out);
@@ -38,15 +42,15 @@ impl EventJson {
         let mut threshold = limit;
         loop {
             threshold = (threshold / 2).max(SMALLEST_KEPT_BACK);
-            for value in old.iter_mut().chain(&mut new) {
-                keep_back(value, threshold);
+            for cell in old.iter_mut().chain(&mut new) {
+                keep_back(cell, threshold);
             }
             let kept = Change {
-                old: change.old.map(|_| Row::new(&old)),
-                new: change.new.map(|_| Row::new(&new)),
+                old: change.old.map(|row| row.with_cells(&old)),
+                new: change.new.map(|row| row.with_cells(&new)),
                 ..*change
             };
-            let room = room_for(&kept);
+            let room = room_for(self.templates.of(kept.relation), &kept);
             if room <= limit || threshold == SMALLEST_KEPT_BACK {
                 out.try_reserve(room).map_err(|_| OutOfMemory)?;
                 self.write(&kept, out);
@@ -56,39 +60,40 @@ impl EventJson {
     }
 }
 
-fn copy<'a>(row: Option<Row<'a>>) -> Result<Vec<Value<'a>>, OutOfMemory> {
-    let mut values = Vec::new();
-    let row = row.as_deref().unwrap_or_default();
-    values.try_reserve(row.len()).map_err(|_| OutOfMemory)?;
-    values.extend_from_slice(row);
-    Ok(values)
+fn copy(row: Option<Row<'_>>) -> Result<Vec<Cell>, OutOfMemory> {
+    let mut copy = Vec::new();
+    let cells = row.map_or(&[][..], |row| row.cells());
+    copy.try_reserve(cells.len()).map_err(|_| OutOfMemory)?;
+    copy.extend_from_slice(cells);
+    Ok(copy)
 }
 
-fn keep_back(value: &mut Value<'_>, threshold: usize) {
-    if let Value::Bytes(bytes) = *value
-        && bytes.len() > threshold
+fn keep_back(cell: &mut Cell, threshold: usize) {
+    if let Cell::Bytes { start, end } = *cell
+        && (end - start) as usize > threshold
     {
-        *value = Value::Omitted {
+        *cell = Cell::Omitted {
             reason: OmittedReason::TooLarge,
-            size: bytes.len() as u64,
+            size: (end - start).into(),
         };
     }
 }
 
 /// Bytes that the event takes, or a few more.
-fn room_for(change: &Change<'_>) -> usize {
+fn room_for(template: &Template, change: &Change<'_>) -> usize {
     let relation = change.relation;
     let old = OldRow::of(change);
-    let mut length = FRAME_BYTES + relation.fragments().head().len();
+    let mut length = FRAME_BYTES + template.head().len();
     for column in 0..relation.columns.len() {
-        let new = change.new.map_or(Value::Absent, |row| row[column]);
+        let new = change.new.map_or(Value::Absent, |row| row.get(column));
+        let differs = change.new.is_some_and(|row| old.differs(column, row));
         let [old_length, new_length] =
-            [old.value(column), new].map(|value| column_length(relation, column, value));
+            [old.value(column), new].map(|value| column_length(template, relation, column, value));
         length += old_length + new_length;
-        if new != Value::Absent && old.differs(column, new) {
+        if new != Value::Absent && differs {
             length += new_length;
         }
-        if is_of_id(relation.fragments().id(), column) {
+        if is_of_id(template.id(), column) {
             length += if change.action == Action::Delete {
                 old_length
             } else {
@@ -107,7 +112,12 @@ fn is_of_id(id: &Id, column: usize) -> bool {
     }
 }
 
-fn column_length(relation: &RelationEntry, column: usize, value: Value<'_>) -> usize {
+fn column_length(
+    template: &Template,
+    relation: &Relation,
+    column: usize,
+    value: Value<'_>,
+) -> usize {
     let comma = 1;
     let length = match value {
         Value::Absent => return 0,
@@ -119,7 +129,7 @@ fn column_length(relation: &RelationEntry, column: usize, value: Value<'_>) -> u
         | Value::Float8(_)
         | Value::Omitted { .. } => SMALL_BYTES,
     };
-    comma + relation.fragments().key(column).len() + length
+    comma + template.key(column).len() + length
 }
 
 fn bytes_length(kind: Kind, bytes: &[u8]) -> usize {

@@ -1,5 +1,5 @@
 use super::value::write_value;
-use crate::{RelationEntry, Value};
+use crate::model::{Kind, Value};
 
 /// Where `"name":value` of a column stands in the output.
 #[derive(Clone, Copy, Debug)]
@@ -31,21 +31,16 @@ impl<'o> Object<'o> {
         }
     }
 
-    /// Formats one column.
-    pub(super) fn column(
-        &mut self,
-        relation: &RelationEntry,
-        column: usize,
-        value: Value<'_>,
-    ) -> Span {
+    /// Formats one column; `key` is its name as a key.
+    pub(super) fn column(&mut self, key: &[u8], kind: Kind, value: Value<'_>) -> Span {
         self.flush();
         self.comma();
-        let key = self.out.len();
-        self.out.extend_from_slice(relation.fragments().key(column));
+        let name = self.out.len();
+        self.out.extend_from_slice(key);
         let start = self.out.len();
-        write_value(relation.columns[column].kind, value, self.out);
+        write_value(kind, value, self.out);
         Span {
-            key,
+            key: name,
             value: start,
             end: self.out.len(),
         }

@@ -1,4 +1,4 @@
-use crate::{Action, Change, Relation, ReplicaIdentity, Row, Value};
+use crate::model::{Action, Change, Relation, ReplicaIdentity, Row, Value};
 
 /// The old row of a change, put together from what the wire carries of it and from the new row.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ impl<'a> OldRow<'a> {
     #[inline]
     pub(super) fn value(&self, column: usize) -> Value<'a> {
         match (self.carried(column), self.new) {
-            (Value::Absent, Some(new)) if self.fills(column) => new[column],
+            (Value::Absent, Some(new)) if self.fills(column) => new.get(column),
             (value, _) => value,
         }
     }
@@ -51,19 +51,19 @@ impl<'a> OldRow<'a> {
         self.new.is_some() && self.fills(column) && self.carried(column) == Value::Absent
     }
 
-    /// Whether `new`, the column's new value, belongs in `diff`.
+    /// Whether the new value of a column, one of `row`, belongs in `diff`.
     #[inline]
-    pub(super) fn differs(&self, column: usize, new: Value<'_>) -> bool {
+    pub(super) fn differs(&self, column: usize, row: Row<'_>) -> bool {
         match self.carried(column) {
             Value::Absent if self.shares(column) => false,
-            Value::Absent => new != Value::Null,
-            old => !same(old, new),
+            Value::Absent => !row.is_null(column),
+            old => !same(old, row.get(column)),
         }
     }
 
     #[inline]
     fn carried(&self, column: usize) -> Value<'a> {
-        self.carried.map_or(Value::Absent, |row| row[column])
+        self.carried.map_or(Value::Absent, |row| row.get(column))
     }
 
     #[inline]

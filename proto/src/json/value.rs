@@ -3,7 +3,7 @@ use super::{
     text::{write_document, write_hex_string, write_string, write_uuid},
     time::{Zone, write_date, write_time, write_timestamp},
 };
-use crate::{Kind, OmittedReason, Value};
+use crate::model::{Kind, OmittedReason, Value};
 
 /// Writes one value as `row_to_json` would. A variant that does not belong to the kind, which no
 /// decoded row has, is still shown as valid JSON.
@@ -75,8 +75,8 @@ fn write_bytes(kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the marker that stands in the place of what was kept back; `size` in bytes, 0 where it is
-/// unknown: `{"pgevents_omitted":"too_large","bytes":5000000}`.
+/// Appends the marker that stands in the place of what was kept back; `size` in bytes, 0 where it
+/// is unknown: `{"pgevents_omitted":"too_large","bytes":5000000}`.
 pub fn write_omitted(reason: OmittedReason, size: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(match reason {
         OmittedReason::TooLarge => b"{\"pgevents_omitted\":\"too_large\",\"bytes\":".as_slice(),

@@ -33,7 +33,8 @@ fn read(bytes: &[u8]) {
                 | Event::Relation(_)
                 | Event::Begin(_)
                 | Event::Message(_)
-                | Event::Commit(_) => {}
+                | Event::Commit(_)
+                | Event::Unknown => {}
             }
         }
     });

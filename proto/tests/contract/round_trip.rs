@@ -155,12 +155,16 @@ proptest! {
                     for (cells, row) in [(&stated.new, change.new), (&stated.old, change.old)] {
                         prop_assert_eq!(cells.is_some(), row.is_some());
                         for (cell, value) in cells.iter().flatten().zip(row.iter().flat_map(|r| r.iter())) {
-                            prop_assert!(cell.is(*value), "{:?} {:?}", cell, value);
+                            prop_assert!(cell.is(value), "{:?} {:?}", cell, value);
                         }
                     }
                     index = change.index + 1;
                 }
-                Event::Hello(_) | Event::Begin(_) | Event::Commit(_) | Event::Message(_) => {}
+                Event::Hello(_)
+                | Event::Begin(_)
+                | Event::Commit(_)
+                | Event::Message(_)
+                | Event::Unknown => {}
             }
         }
         prop_assert!(stated.next().is_none());

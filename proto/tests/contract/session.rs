@@ -5,6 +5,7 @@ use pgevents_proto::{
     OmittedReason, PROTOCOL_VERSION, Relation, ReplicaIdentity, RowBitmaps, Value,
 };
 
+pub const COMMIT_LSN: Lsn = Lsn(0x16_00B3_74A8);
 pub const END_LSN: Lsn = Lsn(0x16_00B3_74D8);
 
 /// A [`Value`] that owns its bytes.
@@ -196,6 +197,7 @@ pub fn frame(relation: &Relation, changes: &[Stated]) -> Vec<u8> {
     encoder
         .begin(
             &Begin {
+                commit_lsn: COMMIT_LSN,
                 end_lsn: END_LSN,
                 commit_time: 5,
                 xid: 7,
@@ -232,7 +234,8 @@ pub fn events(frame: &[u8]) -> Vec<String> {
             | Event::Relation(_)
             | Event::Begin(_)
             | Event::Message(_)
-            | Event::Commit(_) => {}
+            | Event::Commit(_)
+            | Event::Unknown => {}
         }
     }
     written

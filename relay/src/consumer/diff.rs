@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
-use super::view::Arrived;
+use super::message::Arrived;
 
 const HEAD: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

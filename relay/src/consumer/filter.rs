@@ -1,7 +1,30 @@
 use pgevents_proto::TableList;
 use serde_json::Value;
 
-use crate::cli::EventAction;
+/// What happened to a row, as in `--action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventAction {
+    /// `"I"`
+    Insert,
+    /// `"U"`
+    Update,
+    /// `"D"`
+    Delete,
+    /// `"T"`
+    Truncate,
+}
+
+impl EventAction {
+    /// The action in an event.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Insert => "I",
+            Self::Update => "U",
+            Self::Delete => "D",
+            Self::Truncate => "T",
+        }
+    }
+}
 
 /// Which messages are shown; the others are acknowledged all the same.
 #[derive(Clone, Debug, Default)]

@@ -2,17 +2,7 @@ use std::io::{IsTerminal, Write, stdout};
 
 use serde_json::Value;
 
-use super::diff;
-use crate::config::Environment;
-
-/// One message that has arrived.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrived<'a> {
-    pub(super) routing_key: &'a str,
-    /// Empty where there is none.
-    pub(super) message_id: &'a str,
-    pub(super) body: &'a [u8],
-}
+use super::{diff, message::Arrived};
 
 /// How messages are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +17,8 @@ pub enum View {
 
 impl View {
     /// The view for standard output as it is: [`View::Diff`] on a terminal whose user has not asked
-    /// for plain text with NO_COLOR (see no-color.org).
-    pub fn fitting(json: bool, environment: Environment<'_>) -> Self {
-        let plain = environment("NO_COLOR").is_some();
+    /// for `plain` text with NO_COLOR (see no-color.org).
+    pub fn fitting(json: bool, plain: bool) -> Self {
         match json {
             true => Self::Json,
             false if stdout().is_terminal() && !plain => Self::Diff,

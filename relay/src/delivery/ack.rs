@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use pgevents_proto::Lsn;
 
-use super::mutant;
+use super::{Acknowledged, Held, Mark};
 
 /// What has been published, what has been confirmed, and what follows from it.
 #[derive(Debug, Default)]
@@ -20,16 +20,16 @@ pub struct AckTracker {
     prefix: u64,
     /// For each publish from `prefix` on, whether it is confirmed; trailing ones may be left out.
     ahead: VecDeque<bool>,
-    /// Commits whose messages are not all confirmed yet: number of the publish that follows the
-    /// commit, and the commit's end. Both grow from front to back.
-    commits: VecDeque<(u64, Lsn)>,
+    /// What is complete but not all confirmed yet: number of the publish that follows it, and what
+    /// may be acknowledged then. Both grow from front to back.
+    closed: VecDeque<(u64, Acknowledged)>,
     /// Whether a transaction has begun and not committed.
     open: bool,
     /// Highest position that the server says it has sent everything up to.
     wal_end: Lsn,
-    flush: Lsn,
-    /// Every publish with a smaller number lies before `flush`.
-    acknowledged: u64,
+    acknowledged: Acknowledged,
+    /// Every publish with a smaller number lies before what is acknowledged.
+    first_repeated: u64,
 }
 
 impl AckTracker {
@@ -47,20 +47,24 @@ impl AckTracker {
     pub fn published(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
-        if mutant::ACK_BEFORE_CONFIRM {
-            self.confirm(number);
-        }
         number
     }
 
     /// The open transaction is complete; `end_lsn` is the position after its commit record.
     pub fn commit(&mut self, end_lsn: Lsn) {
         self.open = false;
-        let forgotten = u64::from(mutant::FORGET_LAST_ROW && self.in_flight() > 0);
-        let next = self.next - forgotten;
-        match self.commits.back_mut() {
-            Some((last, lsn)) if *last == next => *lsn = (*lsn).max(end_lsn),
-            Some(_) | None => self.commits.push_back((next, end_lsn)),
+        self.close(Mark::Wal(end_lsn));
+    }
+
+    /// Everything that was published so far is complete up to `mark`.
+    pub fn close(&mut self, mark: Mark) {
+        match self.closed.back_mut() {
+            Some((last, at)) if *last == self.next => at.reach(mark),
+            Some(_) | None => {
+                let mut at = Acknowledged::default();
+                at.reach(mark);
+                self.closed.push_back((self.next, at));
+            }
         }
         self.advance();
     }
@@ -70,10 +74,6 @@ impl AckTracker {
     pub fn confirm(&mut self, number: u64) {
         if number < self.prefix || number >= self.next {
             return;
-        }
-        if mutant::ACK_MAXIMUM {
-            self.prefix = number;
-            self.ahead.clear();
         }
         if number == self.prefix && self.ahead.is_empty() {
             self.prefix += 1;
@@ -97,14 +97,18 @@ impl AckTracker {
         self.advance();
     }
 
-    /// What [`mutant::ACK_ROW_LSN`] does.
-    pub(super) fn row(&mut self, lsn: Lsn) {
-        self.flush = self.flush.max(lsn);
+    /// What may be acknowledged now. It never goes back.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.acknowledged
     }
 
-    /// The position that may be acknowledged now; 0/0: none yet. It never goes back.
-    pub fn flush(&self) -> Lsn {
-        self.flush
+    /// What keeps [`AckTracker::acknowledged`] from going on.
+    pub fn held_by(&self) -> Held {
+        match (self.closed.is_empty(), self.open, self.in_flight()) {
+            (true, true, _) => Held::OpenTransaction,
+            (true, false, 0) => Held::Nothing,
+            (_, _, messages) => Held::Unconfirmed(messages),
+        }
     }
 
     /// Number that the next message gets.
@@ -112,9 +116,10 @@ impl AckTracker {
         self.next
     }
 
-    /// Number of the first message that a session from [`AckTracker::flush`] on would send again.
-    pub fn acknowledged(&self) -> u64 {
-        self.acknowledged
+    /// Number of the first message that a session from [`AckTracker::acknowledged`] on would send
+    /// again.
+    pub fn first_repeated(&self) -> u64 {
+        self.first_repeated
     }
 
     /// Whether a transaction has begun and not committed.
@@ -127,24 +132,18 @@ impl AckTracker {
         self.next - self.prefix
     }
 
-    /// Messages without a confirmation.
-    pub(super) fn unconfirmed(&self) -> u64 {
-        let ahead = self.ahead.iter().filter(|confirmed| **confirmed).count();
-        self.in_flight() - ahead as u64
-    }
-
     fn advance(&mut self) {
-        while let Some(&(next, end_lsn)) = self.commits.front() {
+        while let Some(&(next, at)) = self.closed.front() {
             if next > self.prefix {
                 break;
             }
-            self.commits.pop_front();
-            self.flush = self.flush.max(end_lsn);
-            self.acknowledged = next;
+            self.closed.pop_front();
+            self.acknowledged = self.acknowledged.max(at);
+            self.first_repeated = next;
         }
-        if !self.open && (self.in_flight() == 0 || mutant::ACK_KEEPALIVE_IN_FLIGHT) {
-            self.flush = self.flush.max(self.wal_end);
-            self.acknowledged = self.next;
+        if !self.open && self.in_flight() == 0 {
+            self.acknowledged.reach(Mark::Wal(self.wal_end));
+            self.first_repeated = self.next;
         }
     }
 }
@@ -153,7 +152,7 @@ impl AckTracker {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Chunk, *};
 
     #[test]
     fn a_commit_counts_when_everything_before_it_is_confirmed() {
@@ -162,9 +161,9 @@ mod tests {
         let (first, second) = (ack.published(), ack.published());
         ack.confirm(second);
         ack.commit(Lsn(100));
-        assert_eq!(ack.flush(), Lsn(0));
+        assert_eq!(ack.acknowledged().wal, Lsn(0));
         ack.confirm(first);
-        assert_eq!(ack.flush(), Lsn(100));
+        assert_eq!(ack.acknowledged().wal, Lsn(100));
     }
 
     #[test]
@@ -174,9 +173,9 @@ mod tests {
         let row = ack.published();
         ack.confirm(row);
         ack.keepalive(Lsn(90));
-        assert_eq!(ack.flush(), Lsn(0));
+        assert_eq!(ack.acknowledged().wal, Lsn(0));
         ack.commit(Lsn(100));
-        assert_eq!(ack.flush(), Lsn(100));
+        assert_eq!(ack.acknowledged().wal, Lsn(100));
     }
 
     #[test]
@@ -186,9 +185,9 @@ mod tests {
         let row = ack.published();
         ack.commit(Lsn(100));
         ack.keepalive(Lsn(500));
-        assert_eq!(ack.flush(), Lsn(0));
+        assert_eq!(ack.acknowledged().wal, Lsn(0));
         ack.confirm(row);
-        assert_eq!(ack.flush(), Lsn(500));
+        assert_eq!(ack.acknowledged().wal, Lsn(500));
     }
 
     #[test]
@@ -203,7 +202,10 @@ mod tests {
         ack.confirm(0);
         ack.confirm(1);
         ack.confirm(2);
-        assert_eq!((ack.flush(), ack.acknowledged()), (Lsn(100), 2));
+        assert_eq!(
+            (ack.acknowledged().wal, ack.first_repeated()),
+            (Lsn(100), 2)
+        );
         assert_eq!(ack.next_number() - ack.in_flight(), 3);
     }
 
@@ -214,10 +216,39 @@ mod tests {
         let row = ack.published();
         ack.commit(Lsn(100));
         ack.confirm(row + 1);
-        assert_eq!(ack.flush(), Lsn(0));
+        assert_eq!(ack.acknowledged().wal, Lsn(0));
         ack.confirm(row);
         ack.confirm(row);
-        assert_eq!((ack.flush(), ack.in_flight()), (Lsn(100), 0));
+        assert_eq!((ack.acknowledged().wal, ack.in_flight()), (Lsn(100), 0));
+    }
+
+    #[test]
+    fn a_chunk_of_existing_rows_counts_when_it_is_confirmed_and_moves_no_position() {
+        let mut ack = AckTracker::new();
+        let row = ack.published();
+        ack.close(Mark::Copied(Chunk(1)));
+        assert_eq!(ack.acknowledged(), Acknowledged::default());
+        ack.confirm(row);
+        let copied = Acknowledged {
+            copied: Chunk(1),
+            wal: Lsn::INVALID,
+        };
+        assert_eq!(ack.acknowledged(), copied);
+    }
+
+    #[test]
+    fn what_holds_the_position_back_can_be_asked() {
+        let mut ack = AckTracker::new();
+        assert_eq!(ack.held_by(), Held::Nothing);
+        ack.begin();
+        let row = ack.published();
+        assert_eq!(ack.held_by(), Held::OpenTransaction);
+        ack.commit(Lsn(100));
+        ack.begin();
+        ack.published();
+        assert_eq!(ack.held_by(), Held::Unconfirmed(2));
+        ack.confirm(row);
+        assert_eq!(ack.held_by(), Held::OpenTransaction);
     }
 
     /// One thing that may happen to a tracker.
@@ -317,9 +348,9 @@ mod tests {
                 }
                 let commit = model.expected();
                 keepalive = keepalive.max(model.idle);
-                prop_assert_eq!(ack.flush(), commit.max(keepalive));
-                prop_assert!(ack.flush() >= last, "went back from {} to {}", last, ack.flush());
-                last = ack.flush();
+                prop_assert_eq!(ack.acknowledged().wal, commit.max(keepalive));
+                prop_assert!(ack.acknowledged().wal >= last, "went back from {} to {}", last, ack.acknowledged().wal);
+                last = ack.acknowledged().wal;
             }
         }
     }

@@ -3,8 +3,8 @@
 /// A message that no queue takes holds up everything behind it, but what is behind it may be on its
 /// way already. If a queue is bound at that very moment, it gets the later messages without the
 /// earlier one: a gap, closed only when all of it is sent again. So the first message of a session,
-/// and after a refusal the first that may have been refused, goes alone; behind it as many may be on
-/// their way as have arrived.
+/// and after a refusal the first that may have been refused, goes alone; behind it as many may be
+/// on their way as have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Caution {
     /// Number of the first message that the last session may have seen refused.

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use pgevents_proto::Lsn;
+
+use super::Held;
 
 /// What has happened since the relay was started. Plain numbers: whoever shows them copies them now
 /// and then.
@@ -32,4 +36,25 @@ pub struct Counts {
     pub rows_unchanged: u64,
     /// Position of the last data that came from the server.
     pub received: Lsn,
+}
+
+/// How the stream flows at one moment, for people and probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Messages without a confirmation, and those confirmed out of turn behind them.
+    pub in_flight: u64,
+    /// Bytes of the bodies of unconfirmed messages.
+    pub in_flight_bytes: u64,
+    /// Whether the sink says that it takes nothing for now.
+    pub blocked: bool,
+    /// How long the sink has owed a confirm without giving one.
+    pub sink_silent: Duration,
+    /// How long nothing has come from the server.
+    pub server_silent: Duration,
+    /// How long the session has run.
+    pub running: Duration,
+    /// What holds the acknowledged position back.
+    pub held: Held,
+    /// For how long it has stood still; zero while nothing holds it back.
+    pub held_for: Duration,
 }

@@ -12,9 +12,9 @@ const SILENT_AFTER: Duration = Duration::from_secs(20);
 /// How often the latter is doubled at most: to more than ten minutes.
 const DOUBLINGS: u32 = 5;
 
-/// Silences of the server, over all sessions, without progress between them. A server can replay what
-/// it neither sends nor counts for as long as it takes, and would start again with the next session: so
-/// the relay waits twice as long each time, and gets through.
+/// Silences of the server, over all sessions, without progress between them. A server can replay
+/// what it neither sends nor counts for as long as it takes, and would start again with the next
+/// session: so the relay waits twice as long each time, and gets through.
 #[derive(Debug, Default)]
 pub(super) struct Silences {
     /// What was acknowledged at the last one.

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 /// What the operator decides about delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -13,14 +11,12 @@ pub struct Policy {
     pub confirm_timeout: Duration,
     /// What to do with an event that no queue wants.
     pub unroutable: Unroutable,
-    /// Largest body that the broker takes, in bytes.
-    pub max_message_bytes: u64,
-    /// What to do with a larger one.
+    /// What to do with an event that is larger than the sink takes.
     pub too_large: TooLarge,
 }
 
 /// What to do with an event that no queue wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unroutable {
     /// Nothing later is acknowledged until it has arrived somewhere: try again, from it on.
     #[default]
@@ -34,7 +30,7 @@ pub enum Unroutable {
 }
 
 /// What to do with an event that is larger than the broker takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TooLarge {
     /// A small event goes in its place, which says whose and how large it was.
     #[default]

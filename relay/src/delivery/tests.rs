@@ -5,12 +5,14 @@ const POLICY: Policy = Policy {
     window_bytes: 1 << 20,
     confirm_timeout: Duration::from_secs(30),
     unroutable: Unroutable::Block,
-    max_message_bytes: 1_000,
     too_large: TooLarge::Marker,
 };
 
+/// Largest body that the sink takes.
+const LARGEST: Option<u64> = Some(1_000);
+
 /// A message that came back, whichever it was.
-const BACK: Confirmed = Confirmed {
+const BACK: Sent = Sent {
     number: 0,
     bytes: 10,
 };
@@ -26,7 +28,7 @@ fn send(delivery: &mut Delivery) -> Vec<u64> {
 
 fn arrive(delivery: &mut Delivery, numbers: &[u64]) {
     for &number in numbers {
-        delivery.confirmed(Confirmed { number, bytes: 10 });
+        delivery.confirmed(Sent { number, bytes: 10 });
     }
 }
 
@@ -34,12 +36,12 @@ fn arrive(delivery: &mut Delivery, numbers: &[u64]) {
 fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
     let mut delivery = Delivery::new(POLICY);
     for _ in 0..3 {
-        delivery.start(Duration::ZERO);
+        delivery.start(Duration::ZERO, LARGEST);
         delivery.begin();
         assert_eq!(send(&mut delivery), [0]);
-        assert_eq!(delivery.returned(BACK, false), Unroutable::Block);
+        delivery.unrouted(BACK);
     }
-    delivery.start(Duration::ZERO);
+    delivery.start(Duration::ZERO, LARGEST);
     delivery.begin();
     assert_eq!(send(&mut delivery), [0]);
     arrive(&mut delivery, &[0]);
@@ -49,7 +51,7 @@ fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
 #[test]
 fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
     let mut delivery = Delivery::new(POLICY);
-    delivery.start(Duration::ZERO);
+    delivery.start(Duration::ZERO, LARGEST);
     delivery.begin();
     let mut sent = send(&mut delivery);
     while sent.len() < 100 {
@@ -58,9 +60,9 @@ fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
     }
     arrive(&mut delivery, &sent[..2]);
     let doubtful = sent[2];
-    assert_eq!(delivery.returned(BACK, false), Unroutable::Block);
+    delivery.unrouted(BACK);
     // Nothing was committed, so the next session begins with message 0 again.
-    delivery.start(Duration::ZERO);
+    delivery.start(Duration::ZERO, LARGEST);
     delivery.begin();
     let mut sent = send(&mut delivery);
     while !sent.contains(&doubtful) {
@@ -71,18 +73,17 @@ fn a_message_that_may_have_been_refused_goes_alone_in_the_next_session() {
 }
 
 fn delivery() -> Delivery {
-    with(Unroutable::Block, TooLarge::Marker)
+    with(TooLarge::Marker)
 }
 
-fn with(unroutable: Unroutable, too_large: TooLarge) -> Delivery {
+fn with(too_large: TooLarge) -> Delivery {
     let mut delivery = Delivery::new(Policy {
         window_messages: 3,
         window_bytes: 1_000,
-        unroutable,
         too_large,
         ..POLICY
     });
-    delivery.start(Duration::ZERO);
+    delivery.start(Duration::ZERO, LARGEST);
     delivery
 }
 
@@ -93,10 +94,10 @@ fn others_do_not_run_away_from_a_message_that_is_never_confirmed() {
     let oldest = delivery.publish(10);
     for _ in 0..2 {
         let number = delivery.publish(10);
-        delivery.confirmed(Confirmed { number, bytes: 10 });
+        delivery.confirmed(Sent { number, bytes: 10 });
     }
     assert_eq!((delivery.in_flight(), delivery.next()), (3, Next::Wait));
-    delivery.confirmed(Confirmed {
+    delivery.confirmed(Sent {
         number: oldest,
         bytes: 10,
     });
@@ -112,46 +113,37 @@ fn a_stop_waits_for_the_open_transaction_and_for_its_confirms() {
     let number = delivery.publish(10);
     delivery.commit(Lsn(100));
     assert_eq!(delivery.next(), Next::Wait);
-    delivery.confirmed(Confirmed { number, bytes: 10 });
+    delivery.confirmed(Sent { number, bytes: 10 });
     assert_eq!(delivery.next(), Next::Finish);
-    assert_eq!(delivery.acknowledge(), Lsn(100));
+    assert_eq!(delivery.acknowledged().wal, Lsn(100));
 }
 
 /// A delivery with one transaction of one message on its way.
-fn with_one(unroutable: Unroutable) -> (Delivery, Confirmed) {
-    let mut delivery = with(unroutable, TooLarge::Marker);
+fn with_one() -> (Delivery, Sent) {
+    let mut delivery = delivery();
     delivery.begin();
     let number = delivery.publish(10);
     delivery.commit(Lsn(100));
-    (delivery, Confirmed { number, bytes: 10 })
+    (delivery, Sent { number, bytes: 10 })
 }
 
 #[test]
-fn a_parked_message_counts_when_its_copy_has_arrived() {
-    let (mut delivery, message) = with_one(Unroutable::Park);
-    assert_eq!(delivery.returned(message, false), Unroutable::Park);
-    assert_eq!(delivery.acknowledge(), Lsn(0));
-    delivery.confirmed(message);
-    assert_eq!(delivery.acknowledge(), Lsn(100));
+fn a_parked_message_is_acknowledged_and_counted_as_such() {
+    let (mut delivery, message) = with_one();
+    delivery.parked(message);
+    assert_eq!(delivery.acknowledged().wal, Lsn(100));
+    let counts = delivery.counts();
     assert_eq!(
-        (delivery.counts().returned, delivery.counts().parked),
-        (1, 1)
+        (counts.returned, counts.parked, counts.confirmed),
+        (1, 1, 1)
     );
 }
 
 #[test]
-fn a_copy_that_nobody_wants_either_blocks() {
-    let (mut delivery, message) = with_one(Unroutable::Park);
-    delivery.returned(message, false);
-    assert_eq!(delivery.returned(message, true), Unroutable::Block);
-    assert_eq!(delivery.acknowledge(), Lsn(0));
-}
-
-#[test]
-fn a_dropped_message_counts_at_once() {
-    let (mut delivery, message) = with_one(Unroutable::Drop);
-    assert_eq!(delivery.returned(message, false), Unroutable::Drop);
-    assert_eq!(delivery.acknowledge(), Lsn(100));
+fn a_dropped_message_is_acknowledged_and_not_confirmed() {
+    let (mut delivery, message) = with_one();
+    delivery.dropped(message);
+    assert_eq!(delivery.acknowledged().wal, Lsn(100));
     assert_eq!(
         (delivery.counts().dropped, delivery.counts().confirmed),
         (1, 0)
@@ -159,13 +151,29 @@ fn a_dropped_message_counts_at_once() {
 }
 
 #[test]
-fn other_policies_and_a_nack_acknowledge_nothing() {
-    for policy in [Unroutable::Block, Unroutable::Stop] {
-        let (mut delivery, message) = with_one(policy);
-        assert_eq!(delivery.returned(message, false), policy);
-        assert_eq!(delivery.nacked(message), Err(Failure::Nacked));
-        assert_eq!(delivery.acknowledge(), Lsn(0));
+fn a_message_that_no_queue_takes_and_one_that_is_refused_acknowledge_nothing() {
+    let (mut delivery, message) = with_one();
+    delivery.unrouted(message);
+    assert_eq!(delivery.nacked(message), Err(Failure::Nacked));
+    assert_eq!(delivery.acknowledged().wal, Lsn(0));
+}
+
+#[test]
+fn a_position_that_stands_still_is_said_with_its_reason_and_since_when() {
+    let (mut delivery, message) = with_one();
+    let seconds = Duration::from_secs;
+    for second in 1..=5 {
+        assert_eq!(delivery.tick(seconds(second)), Ok(false));
     }
+    let flow = delivery.flow(seconds(5));
+    assert_eq!(
+        (flow.held, flow.held_for),
+        (Held::Unconfirmed(1), seconds(5))
+    );
+    delivery.confirmed(message);
+    assert_eq!(delivery.tick(seconds(6)), Ok(false));
+    let flow = delivery.flow(seconds(6));
+    assert_eq!((flow.held, flow.held_for), (Held::Nothing, Duration::ZERO));
 }
 
 #[test]
@@ -174,7 +182,7 @@ fn the_largest_body_is_admitted_and_a_larger_one_is_not() {
     assert_eq!(delivery.admit(1_000), Admission::Whole);
     assert_eq!(delivery.admit(1_001), Admission::Marker);
     assert_eq!(delivery.counts().omitted, 1);
-    let mut delivery = with(Unroutable::Block, TooLarge::Stop);
+    let mut delivery = with(TooLarge::Stop);
     assert_eq!(delivery.admit(1_001), Admission::Stop);
 }
 
@@ -185,7 +193,7 @@ fn a_session_starts_with_nothing_on_its_way() {
     for _ in 0..3 {
         delivery.publish(1_000);
     }
-    delivery.start(Duration::from_secs(1));
+    delivery.start(Duration::from_secs(1), LARGEST);
     assert_eq!((delivery.in_flight(), delivery.next()), (0, Next::Read));
     assert_eq!(delivery.counts().published, 3);
 }

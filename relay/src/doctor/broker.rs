@@ -8,10 +8,9 @@ use lapin::{
 use tokio::time::timeout;
 
 use super::Finding;
-use crate::{
-    cli::ExchangeDeclare,
-    config::Broker,
-    publish::{PublishError, connect, reply_code, short},
+use crate::sink::{
+    SinkError,
+    amqp::{Broker, ExchangeDeclare, connect, reply_code, short},
 };
 
 /// Longest time for one question to the broker.
@@ -62,7 +61,7 @@ enum Answer {
     /// The reply code, and the broker's words.
     No(u16, String),
     /// There was none; the connection is of no use any more.
-    Lost(PublishError),
+    Lost(SinkError),
 }
 
 async fn exchange(
@@ -181,7 +180,7 @@ async fn ask(
     connection: &Connection,
     question: impl AsyncFnOnce(Channel) -> lapin::Result<()>,
 ) -> Answer {
-    let lost = |error| Answer::Lost(PublishError::Lost(Box::new(error)));
+    let lost = |error| Answer::Lost(SinkError::Lost(Box::new(error)));
     let asked = timeout(PATIENCE, async {
         let channel = connection.create_channel().await?;
         question(channel).await

@@ -1,6 +1,7 @@
 mod client;
 mod message_size;
 mod queue;
+mod url;
 
 use std::collections::BTreeSet;
 
@@ -10,10 +11,11 @@ use super::{
     Finding,
     route::{Binding, Exchange, queues},
 };
-use crate::config::{Broker, ManagementUrl};
+use crate::sink::amqp::Broker;
 pub(super) use client::ManagementError;
 use client::{encode, get};
 use queue::Queue;
+pub use url::{ManagementUrl, ManagementUrlFault};
 
 /// Above this number of routing keys that all have a queue, one line speaks for them.
 const LISTED: usize = 10;
@@ -143,7 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{config::BrokerUrl, doctor::Level, secret::Secret, tls::Certificates};
+    use crate::{doctor::Level, secret::Secret, sink::amqp::BrokerUrl, tls::Certificates};
 
     fn broker() -> Broker {
         Broker {

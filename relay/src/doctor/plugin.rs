@@ -1,7 +1,7 @@
 use pgevents_proto::PROTOCOL_VERSION;
 
 use super::Finding;
-use crate::{config::Postgres, walsender::Probe};
+use crate::{postgres::Postgres, replication::Probe};
 
 /// Whether the plugin was loaded, and speaks as this relay does.
 pub(super) fn judge(probe: &Probe, config: &Postgres) -> Finding {
@@ -22,7 +22,7 @@ pub(super) fn judge(probe: &Probe, config: &Postgres) -> Finding {
         .and_then(|rest| rest.split_once(", protocol "))
         .unwrap_or((greeting, ""));
     let says = format!("version {version}, protocol {protocol}");
-    match (version == relay, protocol == PROTOCOL_VERSION.to_string()) {
+    match (version == relay, speaks(protocol, PROTOCOL_VERSION)) {
         (true, true) => Finding::ok(CHECK, format!("{says}, as the relay")),
         (false, true) => Finding::warn(
             CHECK,
@@ -35,6 +35,15 @@ pub(super) fn judge(probe: &Probe, config: &Postgres) -> Finding {
             "install plugin and relay of one release",
         ),
     }
+}
+
+/// Whether a version is among those of a greeting: `1` or `1 to 2`.
+fn speaks(greeting: &str, version: u32) -> bool {
+    let (first, last) = greeting.split_once(" to ").unwrap_or((greeting, greeting));
+    let number = |text: &str| text.parse::<u32>().ok();
+    number(first)
+        .zip(number(last))
+        .is_some_and(|(first, last)| (first..=last).contains(&version))
 }
 
 #[cfg(test)]
@@ -52,7 +61,7 @@ mod tests {
                 )
             }),
         };
-        let finding = judge(&probe, &crate::config::tests::postgres());
+        let finding = judge(&probe, &crate::postgres::tests::settings());
         assert_eq!(finding.level, level, "{finding}");
         assert!(finding.to_string().contains(says), "{finding}");
     }
@@ -65,18 +74,21 @@ mod tests {
         );
         check(Some(&same), None, Level::Ok, "as the relay");
         check(Some(&same), Some("57014"), Level::Ok, "as the relay");
-        check(
-            Some("pgevents 9.0.0, protocol 1"),
-            None,
-            Level::Warn,
-            "9.0.0",
-        );
-        check(
-            Some("pgevents 9.0.0, protocol 9"),
-            None,
-            Level::Fail,
-            "protocol 9",
-        );
+        for greeting in [
+            "pgevents 9.0.0, protocol 2",
+            "pgevents 9.0.0, protocol 1 to 9",
+        ] {
+            check(Some(greeting), None, Level::Warn, "9.0.0");
+        }
+        for protocol in ["1", "9", "3 to 9", "x", ""] {
+            let greeting = format!("pgevents 9.0.0, protocol {protocol}");
+            check(
+                Some(&greeting),
+                None,
+                Level::Fail,
+                &format!("protocol {protocol}"),
+            );
+        }
         check(None, None, Level::Warn, "does not say its version");
     }
 

@@ -23,8 +23,8 @@ pub(super) struct Exchange {
     pub(super) kind: String,
 }
 
-/// The queues that take a message with this routing key. Exchanges of other types than topic, fanout
-/// and direct count as passing everything: what they do is their own.
+/// The queues that take a message with this routing key. Exchanges of other types than topic,
+/// fanout and direct count as passing everything: what they do is their own.
 pub(super) fn queues<'a>(
     bindings: &'a [Binding],
     exchanges: &[Exchange],

@@ -21,12 +21,12 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn ask(sql: &Sql<'_>) -> Result<Self, PostgresError> {
-        let query = "SELECT current_setting('server_version_num')::int,
-                current_setting('wal_level'),
-                current_setting('max_replication_slots')::bigint,
-                (SELECT count(*) FROM pg_catalog.pg_replication_slots),
-                current_setting('max_wal_senders')::bigint,
-                (SELECT count(*) FROM pg_catalog.pg_stat_replication),
+        let query = "SELECT pg_catalog.current_setting('server_version_num')::int,
+                pg_catalog.current_setting('wal_level'),
+                pg_catalog.current_setting('max_replication_slots')::bigint,
+                (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots),
+                pg_catalog.current_setting('max_wal_senders')::bigint,
+                (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication),
                 (SELECT setting::bigint FROM pg_catalog.pg_settings
                     WHERE name = 'max_slot_wal_keep_size'),
                 pg_catalog.pg_is_in_recovery()";

@@ -1,5 +1,8 @@
 use super::Finding;
-use crate::{config::SlotTarget, postgres::SlotStatus, quantity::Bytes};
+use crate::{
+    postgres::{SlotStatus, SlotTarget},
+    quantity::Bytes,
+};
 
 /// WAL in bytes that a slot may keep while nobody reads it, before that is worth a warning.
 const MUCH_WAL: i64 = 1 << 30;
@@ -94,7 +97,7 @@ mod tests {
 
     fn check(slot: Option<&SlotStatus>, level: Level, says: &str) {
         let target = SlotTarget {
-            postgres: crate::config::tests::postgres(),
+            postgres: crate::postgres::tests::settings(),
             slot: "s".to_owned(),
         };
         let finding = judge(slot, &target);

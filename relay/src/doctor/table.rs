@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use pgevents_proto::TableList;
+use pgevents_proto::Options;
 
 use super::Finding;
 use crate::{
-    config::Producer,
     postgres::{PostgresError, Sql, quote_identifier},
+    producer::Settings,
 };
 
 /// Above this number of tables that are all right, one line speaks for them.
@@ -100,7 +100,7 @@ impl Table {
     }
 
     fn sent_as(&self, wanted: &Wanted) -> (&str, &str) {
-        match wanted.partition_root {
+        match wanted.options.partition_root {
             true => (&self.root.0, &self.root.1),
             false => (&self.schema, &self.name),
         }
@@ -139,7 +139,7 @@ impl Table {
                 "updates and deletes come with the key of the old row only",
                 full,
             ),
-            (Kind::Table, Identity::Full) if !self.has_id && wanted.rows => Finding::warn(
+            (Kind::Table, Identity::Full) if !self.has_id && wanted.rows() => Finding::warn(
                 CHECK,
                 "has neither a primary key nor a column id: the id of its events is null",
                 format!("run: ALTER TABLE {quoted} ADD PRIMARY KEY (…);"),
@@ -153,37 +153,30 @@ impl Table {
 /// Which tables the relay sends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
-    /// `None`: all.
-    pub(super) tables: Option<TableList>,
-    pub(super) excluded: Option<TableList>,
-    pub(super) partition_root: bool,
-    /// Whether rows are sent at all, and not only logical messages or TRUNCATE.
-    pub(super) rows: bool,
+    options: Options,
 }
 
 impl Wanted {
     /// The tables that this relay sends.
-    pub(super) fn of(producer: &Producer) -> Self {
-        let option = |name: &str| {
-            let mut options = producer.plugin_options.iter();
-            let found = options.find(|(known, _)| *known == name);
-            found.map(|(_, value)| value.as_str())
-        };
-        let rows = option("actions").is_none_or(|actions| {
-            let mut actions = actions.split(',').map(str::trim);
-            actions.any(|action| ["insert", "update", "delete"].contains(&action))
-        });
+    pub(super) fn of(producer: &Settings) -> Self {
         Self {
-            tables: producer.tables.clone(),
-            excluded: producer.excluded_tables.clone(),
-            partition_root: option("partition-root").is_some(),
-            rows,
+            options: producer.plugin.clone(),
         }
+    }
+
+    /// Whether rows are sent at all, and not only logical messages or TRUNCATE.
+    fn rows(&self) -> bool {
+        let actions = self.options.actions;
+        actions.insert || actions.update || actions.delete
     }
 
     /// Routing keys of the rows that are sent, each once; those of tables that are only named, too.
     pub(super) fn routing_keys(&self, all: &[Table]) -> Vec<String> {
-        let named = self.tables.iter().flat_map(|list| list.patterns());
+        let named = self
+            .options
+            .tables()
+            .into_iter()
+            .flat_map(|list| list.patterns());
         let named = named.filter_map(|pattern| pattern.exact());
         let named = named.map(|(schema, name)| format!("{schema}.{name}"));
         let chosen = self.choose(all).into_iter();
@@ -200,24 +193,16 @@ impl Wanted {
         all.iter()
             .filter(|table| {
                 let (schema, name) = table.sent_as(self);
-                let named = self.tables.as_ref().is_some_and(|list| {
+                let named = self.options.tables().is_some_and(|list| {
                     let mut exact = list.patterns().iter().filter_map(|p| p.exact());
                     exact.any(|pattern| pattern == (schema, name))
                 });
-                let listed = match &self.tables {
-                    Some(list) => list.matches(schema, name),
-                    None => true,
-                };
-                let excluded = &self.excluded;
-                let excluded = excluded
-                    .as_ref()
-                    .is_some_and(|list| list.matches(schema, name));
                 let sends = match table.kind {
                     Kind::Table => table.logged || named,
-                    Kind::Partitioned => named && !self.partition_root,
+                    Kind::Partitioned => named && !self.options.partition_root,
                     Kind::WithoutChanges(_) => named,
                 };
-                listed && !excluded && sends
+                self.options.wants_table(schema, name) && sends
             })
             .collect()
     }
@@ -252,7 +237,11 @@ impl Wanted {
     }
 
     fn without_table(&self, all: &[Table]) -> Vec<Finding> {
-        let patterns = self.tables.iter().flat_map(|list| list.patterns());
+        let patterns = self
+            .options
+            .tables()
+            .into_iter()
+            .flat_map(|list| list.patterns());
         let missing = patterns.filter(|pattern| {
             !all.iter().any(|table| {
                 let (schema, name) = table.sent_as(self);
@@ -286,12 +275,16 @@ mod tests {
         }
     }
 
-    fn wanted(tables: &str) -> Wanted {
+    fn asked(options: &[(&str, &str)]) -> Wanted {
+        let given = options.iter();
+        let given = given.map(|(name, value)| (name.to_string(), Some(value.to_string())));
         Wanted {
-            tables: Some(tables.parse().expect("a list")),
-            rows: true,
-            ..Wanted::default()
+            options: Options::parse(given).expect("options"),
         }
+    }
+
+    fn wanted(tables: &str) -> Wanted {
+        asked(&[("tables", tables)])
     }
 
     /// Expects one finding with this level and text.
@@ -371,10 +364,7 @@ mod tests {
             Level::Warn,
             "--partition-root",
         );
-        let rooted = Wanted {
-            partition_root: true,
-            ..wanted("public.log")
-        };
+        let rooted = asked(&[("tables", "public.log"), ("partition-root", "on")]);
         let all = [parent, part];
         assert_eq!(rooted.judge(&all).len(), 1, "{:#?}", rooted.judge(&all));
         assert_eq!(rooted.routing_keys(&all), ["public.log"]);

@@ -11,8 +11,8 @@ const LONG: f64 = 300.0;
 /// The oldest transaction that is open, and the oldest that is prepared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct OpenTransactions {
-    /// Process and age in seconds of the oldest one that writes or holds a snapshot, of the sessions
-    /// that the role may see.
+    /// Process and age in seconds of the oldest one that writes or holds a snapshot, of the
+    /// sessions that the role may see.
     pub(super) oldest: Option<(i32, f64)>,
     /// Name and age in seconds of the oldest prepared one.
     pub(super) oldest_prepared: Option<(String, f64)>,
@@ -20,12 +20,12 @@ pub(super) struct OpenTransactions {
 
 impl OpenTransactions {
     pub(super) async fn ask(sql: &Sql<'_>) -> Result<Self, PostgresError> {
-        let open = "SELECT pid, extract(epoch FROM now() - xact_start)::float8
+        let open = "SELECT pid, extract(epoch FROM pg_catalog.now() - xact_start)::float8
             FROM pg_catalog.pg_stat_activity
             WHERE xact_start IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()
                 AND backend_type = 'client backend'
             ORDER BY xact_start LIMIT 1";
-        let prepared = "SELECT gid, extract(epoch FROM now() - prepared)::float8
+        let prepared = "SELECT gid, extract(epoch FROM pg_catalog.now() - prepared)::float8
             FROM pg_catalog.pg_prepared_xacts ORDER BY prepared LIMIT 1";
         let failure = |error| sql.failure(error);
         let open = sql.client().query_opt(open, &[]).await.map_err(failure)?;

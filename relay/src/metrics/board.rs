@@ -6,7 +6,8 @@ use std::{
 use pgevents_proto::Hello;
 
 use crate::{
-    delivery::{Counts, Feed, Flow},
+    delivery::{Counts, Flow},
+    phase::Phase,
     postgres::SlotStatus,
 };
 
@@ -23,45 +24,23 @@ pub enum Side {
     Broker,
 }
 
-/// What the relay is doing. Each change is posted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// It connects to both sides, for the first time or after a failure.
-    #[default]
-    Connecting,
-    /// Another relay has the slot; this one waits to take over.
-    Standby,
-    /// It streams.
-    Streaming,
-    /// It was asked to stop and waits for the last confirms.
-    Stopping,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 4] = [
-        Self::Connecting,
-        Self::Standby,
-        Self::Streaming,
-        Self::Stopping,
-    ];
-
-    /// The state in metrics and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Standby => "standby",
-            Self::Streaming => "streaming",
-            Self::Stopping => "stopping",
-        }
-    }
+/// What the loop posts of its stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    /// Numbers that only grow.
+    pub counts: &'a Counts,
+    /// Commit of the oldest transaction that is not acknowledged, in microseconds since 1970-01-01
+    /// 00:00 UTC; `None`: there is none.
+    pub oldest_commit: Option<i64>,
+    /// What the plugin said of itself; `None` before its first frame.
+    pub plugin: Option<&'a Hello>,
 }
 
 /// Everything that monitoring may know, as of the last post.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// What the relay is doing.
-    pub state: State,
+    pub phase: Phase,
     /// Numbers that only grow, since the start of the process.
     pub counts: Counts,
     /// Sessions that PostgreSQL's side ended.
@@ -89,11 +68,11 @@ impl Reading {
     /// nothing is known to be waiting: 0 if the relay streams, otherwise the time since it last was
     /// known. `None` where it was never known, and as standby, when another relay does the work.
     pub fn lag_seconds(&self, now: i64) -> Option<f64> {
-        let since = match (self.state, self.oldest_commit) {
-            (State::Standby, _) => return None,
+        let since = match (self.phase, self.oldest_commit) {
+            (Phase::Standby, _) => return None,
             (_, Some(commit)) => commit,
-            (State::Streaming, None) => return Some(0.0),
-            (State::Connecting | State::Stopping, None) => self.caught_up?,
+            (Phase::Streaming, None) => return Some(0.0),
+            (Phase::Connecting | Phase::Stopping, None) => self.caught_up?,
         };
         Some(now.saturating_sub(since).max(0) as f64 / 1e6)
     }
@@ -105,10 +84,10 @@ pub struct Board(Arc<Mutex<Reading>>);
 
 impl Board {
     /// The relay does something else from now on.
-    pub fn enter(&self, state: State) {
+    pub fn enter(&self, phase: Phase) {
         let mut reading = self.lock();
-        reading.state = state;
-        if let State::Connecting | State::Standby = state {
+        reading.phase = phase;
+        if let Phase::Connecting | Phase::Standby = phase {
             // The connection is gone, and what was on its way with it; the oldest transaction still
             // waits.
             reading.flow = None;
@@ -116,12 +95,11 @@ impl Board {
     }
 
     /// A session has failed; what it has not got acknowledged goes on waiting.
-    pub fn failed(&self, side: Side, feed: &mut Feed) {
-        let oldest_commit = feed.oldest_commit();
-        let counts = feed.delivery.counts();
+    pub fn failed(&self, side: Side, post: Post<'_>) {
+        let counts = post.counts;
         let mut reading = self.lock();
         reading.counts = *counts;
-        reading.oldest_commit = older(reading.oldest_commit, oldest_commit);
+        reading.oldest_commit = older(reading.oldest_commit, post.oldest_commit);
         reading.failed_at = Some(counts.confirmed);
         match side {
             Side::Postgres => reading.postgres_failures += 1,
@@ -130,14 +108,13 @@ impl Board {
     }
 
     /// How the stream flows now.
-    pub fn flows(&self, flow: Flow, feed: &mut Feed) {
-        let oldest_commit = feed.oldest_commit();
-        let counts = *feed.delivery.counts();
+    pub fn flows(&self, flow: Flow, post: Post<'_>) {
+        let (oldest_commit, counts) = (post.oldest_commit, *post.counts);
         let mut reading = self.lock();
         reading.counts = counts;
         reading.flow = Some((flow, Instant::now()));
-        if reading.plugin.as_ref() != feed.plugin() {
-            reading.plugin = feed.plugin().cloned();
+        if reading.plugin.as_ref() != post.plugin {
+            reading.plugin = post.plugin.cloned();
         }
         let idle = flow.in_flight == 0 && flow.running >= SETTLED;
         if idle || reading.failed_at < Some(counts.confirmed) {
@@ -184,22 +161,33 @@ pub(super) fn unix_micros() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Policy, TooLarge, Unroutable};
 
-    fn feed() -> Feed {
-        Feed::new(Policy {
-            window_messages: 10,
-            window_bytes: 1_000,
-            confirm_timeout: Duration::from_secs(30),
-            unroutable: Unroutable::Block,
-            max_message_bytes: 1_000,
-            too_large: TooLarge::Marker,
-        })
-    }
+    const NOTHING: Counts = Counts {
+        sessions: 0,
+        received_bytes: 0,
+        transactions: 0,
+        published: 0,
+        published_bytes: 0,
+        confirmed: 0,
+        returned: 0,
+        parked: 0,
+        dropped: 0,
+        omitted: 0,
+        nacked: 0,
+        rows_filtered: 0,
+        rows_unchanged: 0,
+        received: pgevents_proto::Lsn(0),
+    };
 
-    fn reading(state: State, oldest_commit: Option<i64>, caught_up: Option<i64>) -> Reading {
+    const POST: Post<'_> = Post {
+        counts: &NOTHING,
+        oldest_commit: None,
+        plugin: None,
+    };
+
+    fn reading(phase: Phase, oldest_commit: Option<i64>, caught_up: Option<i64>) -> Reading {
         Reading {
-            state,
+            phase,
             oldest_commit,
             caught_up,
             ..Reading::default()
@@ -208,39 +196,39 @@ mod tests {
 
     #[test]
     fn the_lag_is_the_age_of_the_oldest_waiting_transaction() {
-        let lag = |state, oldest| reading(state, oldest, None).lag_seconds(5_000_000);
-        assert_eq!(lag(State::Streaming, Some(2_000_000)), Some(3.0));
-        assert_eq!(lag(State::Connecting, Some(2_000_000)), Some(3.0));
-        assert_eq!(lag(State::Streaming, Some(6_000_000)), Some(0.0));
-        assert_eq!(lag(State::Streaming, None), Some(0.0));
-        assert_eq!(lag(State::Standby, Some(2_000_000)), None);
+        let lag = |phase, oldest| reading(phase, oldest, None).lag_seconds(5_000_000);
+        assert_eq!(lag(Phase::Streaming, Some(2_000_000)), Some(3.0));
+        assert_eq!(lag(Phase::Connecting, Some(2_000_000)), Some(3.0));
+        assert_eq!(lag(Phase::Streaming, Some(6_000_000)), Some(0.0));
+        assert_eq!(lag(Phase::Streaming, None), Some(0.0));
+        assert_eq!(lag(Phase::Standby, Some(2_000_000)), None);
     }
 
     #[test]
     fn the_lag_grows_while_there_is_no_connection() {
-        let lag = |caught_up| reading(State::Connecting, None, caught_up).lag_seconds(9_000_000);
+        let lag = |caught_up| reading(Phase::Connecting, None, caught_up).lag_seconds(9_000_000);
         assert_eq!(lag(None), None);
         assert_eq!(lag(Some(1_000_000)), Some(8.0));
     }
 
     #[test]
     fn a_relay_has_recovered_when_something_moves_or_nothing_has_to() {
-        let (board, mut feed) = (Board::default(), feed());
+        let board = Board::default();
         let after = |running| Flow {
             running,
             ..Flow::default()
         };
         board.lock().oldest_commit = Some(7);
-        board.failed(Side::Broker, &mut feed);
-        board.enter(State::Streaming);
-        board.flows(after(Duration::from_secs(1)), &mut feed);
+        board.failed(Side::Broker, POST);
+        board.enter(Phase::Streaming);
+        board.flows(after(Duration::from_secs(1)), POST);
         let reading = board.read();
         assert_eq!(
             (reading.failed_at, reading.oldest_commit),
             (Some(0), Some(7))
         );
         assert_eq!(reading.caught_up, None);
-        board.flows(after(SETTLED), &mut feed);
+        board.flows(after(SETTLED), POST);
         let reading = board.read();
         assert_eq!((reading.failed_at, reading.oldest_commit), (None, None));
         assert_eq!((reading.broker_failures, reading.postgres_failures), (1, 0));
@@ -249,11 +237,11 @@ mod tests {
 
     #[test]
     fn nothing_is_on_its_way_without_a_connection() {
-        let (board, mut feed) = (Board::default(), feed());
-        board.enter(State::Streaming);
-        board.flows(Flow::default(), &mut feed);
+        let board = Board::default();
+        board.enter(Phase::Streaming);
+        board.flows(Flow::default(), POST);
         assert!(board.read().flow.is_some());
-        board.enter(State::Connecting);
+        board.enter(Phase::Connecting);
         assert_eq!(board.read().flow, None);
     }
 }

@@ -135,7 +135,7 @@ fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Ful
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Identity, State};
+    use crate::{metrics::Identity, phase::Phase};
 
     fn status(method: Method, path: &str, board: &Board) -> u16 {
         let page = Page::new(board.clone(), Identity::default());
@@ -147,7 +147,7 @@ mod tests {
         let board = Board::default();
         assert_eq!(status(Method::GET, "/livez", &board), 200);
         assert_eq!(status(Method::GET, "/readyz", &board), 503);
-        board.enter(State::Standby);
+        board.enter(Phase::Standby);
         assert_eq!(status(Method::HEAD, "/readyz", &board), 200);
         assert_eq!(status(Method::GET, "/", &board), 404);
         assert_eq!(status(Method::POST, "/metrics", &board), 405);

@@ -4,10 +4,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use super::Board;
-use crate::{
-    config::Postgres,
-    postgres::{PostgresError, SlotStatus, Sql},
-};
+use crate::postgres::{Postgres, PostgresError, SlotStatus, Sql};
 
 /// How often the slot is looked at; Prometheus usually asks every 15 s.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -18,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Posts what the server says of the slot for as long as the process lives, over an SQL connection
 /// of its own: what the slot keeps matters most while the stream does not work.
 ///
-/// A server that cannot be asked leaves no numbers behind; that it is away is the producer's to say.
+/// A server that cannot be asked leaves no numbers behind; that it is away is the producer's to
+/// say.
 pub async fn watch_slot(config: Postgres, slot: String, board: Board) {
     let mut tick = interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

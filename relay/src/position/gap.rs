@@ -2,8 +2,8 @@ use std::fmt;
 
 use pgevents_proto::{Lsn, moment_json};
 
-use super::Position;
-use crate::{exit::Exit, walsender::System};
+use super::{Position, System};
+use crate::exit::Exit;
 
 /// Changes that the slot no longer has, or that nobody can say it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum GapReason {
     /// It is the same cluster after a promotion or a recovery to a point in time, where the same
     /// positions hold other changes.
     OtherTimeline,
-    /// The server's WAL ends before the position: it was set back, for example to a copy of its disk,
-    /// and the same positions will hold other changes.
+    /// The server's WAL ends before the position: it was set back, for example to a copy of its
+    /// disk, and the same positions will hold other changes.
     Rewound,
 }
 
@@ -94,7 +94,7 @@ impl Gap {
         let Position { slot, database, .. } = &self.from;
         let database = database.replace('\\', "\\\\").replace('"', "\\\"");
         let reason = self.reason.word();
-        let from = End(self.from.system, Some(self.from.acknowledged));
+        let from = End(self.from.system, Some(self.from.acknowledged.wal));
         let to = End(self.system, self.to);
         let time = moment_json(time);
         format!(
@@ -107,7 +107,7 @@ impl Gap {
         format!(
             "gap-{:016x}-{:016X}-{:016x}-{:016X}",
             self.from.system.id,
-            self.from.acknowledged.0,
+            self.from.acknowledged.wal.0,
             self.system.id,
             self.to.unwrap_or_default().0
         )
@@ -120,9 +120,10 @@ impl fmt::Display for Gap {
         let Position {
             slot,
             system: before,
-            acknowledged: from,
+            acknowledged,
             ..
         } = &self.from;
+        let from = acknowledged.wal;
         let to = self.to.unwrap_or_default();
         match self.reason {
             GapReason::Missing => write!(
@@ -180,7 +181,7 @@ mod tests {
         let system = System { id: 7, timeline: 1 };
         Gap {
             reason,
-            from: Position::new("s", "a\"é", system, Lsn(0x10)),
+            from: Position::new("s", "a\"é", system, Lsn(0x10).into()),
             system,
             to: to.map(Lsn),
         }

@@ -1,26 +1,25 @@
-use std::sync::Arc;
+use std::{fmt, io, pin::Pin, sync::Arc};
 
-use pgevents_proto::Lsn;
-use tokio::{
-    sync::oneshot,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::sync::oneshot;
 
-use super::{Position, StateError, StateFile};
+use super::{Disk, LocalDisk, Position, StateError, StateFile};
+use crate::delivery::Acknowledged;
+
+/// A position on its way to the disk.
+type Writing = Pin<Box<dyn Future<Output = io::Result<Result<Position, StateError>>> + Send>>;
 
 /// Brings positions to the state file before they are acknowledged, one at a time and beside the
 /// event loop: a disk may take its time, while the server still gets its signs of life.
-#[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder<D = LocalDisk> {
     /// `None`: nothing to write, so every position counts as recorded.
-    file: Option<StateFile>,
+    file: Option<StateFile<D>>,
     /// What is written; its position is the one written last.
     position: Position,
     /// Where the stream starts: acknowledged in an earlier session, or where the slot stood.
-    start: Lsn,
-    /// Highest position that may be acknowledged.
-    recorded: Lsn,
-    writing: Option<JoinHandle<Result<Position, StateError>>>,
+    start: Acknowledged,
+    /// The furthest that may be acknowledged.
+    recorded: Acknowledged,
+    writing: Option<Writing>,
     fault: Option<oneshot::Sender<StateError>>,
     /// Lives as long as the session: what it leaves behind is not written any more.
     session: Arc<()>,
@@ -30,17 +29,24 @@ pub struct Recorder {
 #[derive(Debug)]
 pub struct RecordFault(oneshot::Receiver<StateError>);
 
-impl Recorder {
+impl<D: Disk> Recorder<D> {
     /// A recorder for a stream that starts at `position`. While the state file does not say so yet
     /// (`written` is false), the first position that is recorded brings it there.
-    pub fn new(file: Option<StateFile>, position: Position, written: bool) -> (Self, RecordFault) {
+    pub fn new(
+        file: Option<StateFile<D>>,
+        position: Position,
+        written: bool,
+    ) -> (Self, RecordFault) {
         let (fault, notice) = oneshot::channel();
         let start = position.acknowledged;
         let recorder = Self {
             file,
             position,
             start,
-            recorded: if written { start } else { Lsn::INVALID },
+            recorded: match written {
+                true => start,
+                false => Acknowledged::default(),
+            },
             writing: None,
             fault: Some(fault),
             session: Arc::default(),
@@ -48,15 +54,17 @@ impl Recorder {
         (recorder, RecordFault(notice))
     }
 
-    /// The position that may be acknowledged now: never before the start of the stream, as the
+    /// What may be acknowledged now: never before the start of the stream, as the
     /// server's position may be for as long as it reads old WAL.
-    pub fn recorded(&self) -> Lsn {
+    pub fn recorded(&self) -> Acknowledged {
         self.recorded.max(self.start)
     }
 
-    /// Whether `flush` is not recorded yet, though it could be.
-    pub fn is_behind(&self, flush: Lsn) -> bool {
-        flush > Lsn::INVALID && flush.max(self.start) > self.recorded && self.fault.is_some()
+    /// Whether `acknowledged` is not recorded yet, though it could be.
+    pub fn is_behind(&self, acknowledged: Acknowledged) -> bool {
+        acknowledged != Acknowledged::default()
+            && acknowledged.max(self.start).is_beyond(self.recorded)
+            && self.fault.is_some()
     }
 
     /// Whether a position is on its way to the disk.
@@ -64,12 +72,13 @@ impl Recorder {
         self.writing.is_some()
     }
 
-    /// Starts to record `flush`, unless another position is on its way or there is nothing to do.
-    pub fn begin(&mut self, flush: Lsn) {
-        if !self.is_behind(flush) || self.is_writing() {
+    /// Starts to record `acknowledged`, unless another position is on its way or there is nothing
+    /// to do.
+    pub fn begin(&mut self, acknowledged: Acknowledged) {
+        if !self.is_behind(acknowledged) || self.is_writing() {
             return;
         }
-        let acknowledged = flush.max(self.start);
+        let acknowledged = acknowledged.max(self.start);
         let Some(file) = self.file.clone() else {
             self.recorded = acknowledged;
             return;
@@ -79,10 +88,11 @@ impl Recorder {
             ..self.position.clone()
         };
         let session = Arc::downgrade(&self.session);
-        self.writing = Some(spawn_blocking(move || {
+        let disk = file.disk().clone();
+        self.writing = Some(Box::pin(disk.beside(move || {
             let written = file.write_if(&position, || session.strong_count() > 0);
             written.map(|()| position)
-        }));
+        })));
     }
 
     /// Waits until the position on its way is recorded, or cannot be; for ever while there is none.
@@ -113,29 +123,50 @@ impl RecordFault {
             Err(_) => std::future::pending().await,
         }
     }
+
+    /// Why the last position could not be recorded; `None`: it could, or that was said before.
+    pub fn take(&mut self) -> Option<StateError> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl<D> fmt::Debug for Recorder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("position", &self.position)
+            .field("recorded", &self.recorded)
+            .field("writing", &self.writing.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use pgevents_proto::Lsn;
+
     use super::*;
-    use crate::walsender::System;
+    use crate::position::System;
+
+    fn at(wal: u64) -> Acknowledged {
+        Lsn(wal).into()
+    }
 
     fn position(acknowledged: u64) -> Position {
         let system = System { id: 7, timeline: 1 };
-        Position::new("s", "d", system, Lsn(acknowledged))
+        Position::new("s", "d", system, at(acknowledged))
     }
 
     #[test]
     fn without_a_file_everything_is_recorded_at_once() {
-        let (mut recorder, _fault) = Recorder::new(None, position(100), true);
-        recorder.begin(Lsn(90));
-        assert_eq!(recorder.recorded(), Lsn(100), "never before the start");
-        recorder.begin(Lsn(110));
+        let (mut recorder, _fault) = Recorder::<LocalDisk>::new(None, position(100), true);
+        recorder.begin(at(90));
+        assert_eq!(recorder.recorded(), at(100), "never before the start");
+        recorder.begin(at(110));
         assert_eq!(
             (recorder.recorded(), recorder.is_writing()),
-            (Lsn(110), false)
+            (at(110), false)
         );
     }
 
@@ -144,12 +175,12 @@ mod tests {
         let path = std::env::temp_dir().join(format!("pgevents-recorder-{}", std::process::id()));
         let file = StateFile::new(path.clone());
         let (mut recorder, _fault) = Recorder::new(Some(file.clone()), position(100), true);
-        recorder.begin(Lsn(110));
-        recorder.begin(Lsn(120));
-        assert_eq!(recorder.recorded(), Lsn(100));
+        recorder.begin(at(110));
+        recorder.begin(at(120));
+        assert_eq!(recorder.recorded(), at(100));
         recorder.written().await;
-        assert_eq!(recorder.recorded(), Lsn(110));
-        assert!(recorder.is_behind(Lsn(120)));
+        assert_eq!(recorder.recorded(), at(110));
+        assert!(recorder.is_behind(at(120)));
         assert_eq!(file.read("s", "d").expect("read"), Some(position(110)));
         fs::remove_file(path).expect("remove it");
     }
@@ -158,16 +189,16 @@ mod tests {
     async fn what_cannot_be_written_is_said_once_and_nothing_more_counts() {
         let file = StateFile::new("/nonexistent/folder/state".into());
         let (mut recorder, mut fault) = Recorder::new(Some(file), position(100), true);
-        recorder.begin(Lsn(110));
+        recorder.begin(at(110));
         recorder.written().await;
         assert!(matches!(fault.wait().await, StateError::Write { .. }));
-        recorder.begin(Lsn(120));
+        recorder.begin(at(120));
         let state = (
             recorder.recorded(),
-            recorder.is_behind(Lsn(120)),
+            recorder.is_behind(at(120)),
             recorder.is_writing(),
         );
-        assert_eq!(state, (Lsn(100), false, false));
+        assert_eq!(state, (at(100), false, false));
     }
 
     #[tokio::test]
@@ -175,8 +206,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("pgevents-start-{}", std::process::id()));
         let file = StateFile::new(path.clone());
         let (mut recorder, _fault) = Recorder::new(Some(file.clone()), position(100), false);
-        assert!(!recorder.is_behind(Lsn::INVALID));
-        recorder.begin(Lsn(40));
+        assert!(!recorder.is_behind(at(0)));
+        recorder.begin(at(40));
         recorder.written().await;
         assert_eq!(file.read("s", "d").expect("read"), Some(position(100)));
         fs::remove_file(path).expect("remove it");

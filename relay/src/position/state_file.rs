@@ -1,33 +1,24 @@
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use pgevents_proto::Lsn;
-use tokio::task::{JoinError, spawn_blocking};
-
-use super::Position;
-use crate::{
-    exit::{Exit, Fate},
-    walsender::System,
-};
-
-/// First line of the file: what it is, and the version of its form.
-const HEADER: &str = "pgevents state 1";
+use super::{Disk, LocalDisk, Position, state_text};
+use crate::exit::{Exit, Fate};
 
 /// Longest file that is read, in bytes. The relay writes a quarter of it at most.
 const LONGEST: u64 = 4096;
 
 /// The file that keeps a [`Position`] across restarts.
 ///
-/// Six lines of text, `name value` after the header, and a check of them all; whole or not there,
+/// A few lines of text, `name value` after the header, and a check of them all; whole or not there,
 /// since a new one is written beside it, brought to the disk, and put in its place by a rename. One
 /// file belongs to one slot; relays that stand by for each other share it or have none.
 #[derive(Clone, Debug)]
-pub struct StateFile {
+pub struct StateFile<D = LocalDisk> {
     path: PathBuf,
+    disk: D,
     /// Held while a new file is made: a write that a session left behind is over before the next
     /// session writes.
     turn: Arc<Mutex<()>>,
@@ -103,10 +94,17 @@ impl StateError {
 }
 
 impl StateFile {
-    /// The file at `path`, which need not exist; its folder must.
+    /// The file at `path` on this machine, which need not exist; its folder must.
     pub fn new(path: PathBuf) -> Self {
+        Self::on(LocalDisk, path)
+    }
+}
+
+impl<D: Disk> StateFile<D> {
+    /// The file at `path` of `disk`, which need not exist; its folder must.
+    pub fn on(disk: D, path: PathBuf) -> Self {
         let turn = Arc::default();
-        Self { path, turn }
+        Self { path, disk, turn }
     }
 
     /// What was last written; `None`: there is no file yet.
@@ -115,12 +113,9 @@ impl StateFile {
     ///
     /// It cannot be read, is damaged, or belongs to another slot or database.
     pub fn read(&self, slot: &str, database: &str) -> Result<Option<Position>, StateError> {
-        let mut text = String::new();
-        let read =
-            File::open(&self.path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
         let path = || self.path.clone();
-        match read {
-            Ok(_) => {}
+        let text = match self.disk.read(&self.path, LONGEST) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let fault = "it is no text";
@@ -135,8 +130,8 @@ impl StateFile {
                     source,
                 });
             }
-        }
-        let position = parse(&text).map_err(|fault| StateError::Damaged {
+        };
+        let position = state_text::parse(&text).map_err(|fault| StateError::Damaged {
             path: path(),
             fault,
         })?;
@@ -168,7 +163,8 @@ impl StateFile {
     pub fn probe(&self) -> Result<(), StateError> {
         let _turn = self.turn();
         let beside = self.beside();
-        let probed = write_through(&beside, HEADER).and_then(|()| fs::remove_file(&beside));
+        let written = self.disk.write(&beside, state_text::HEADER);
+        let probed = written.and_then(|()| self.disk.remove(&beside));
         probed.map_err(|source| self.unwritable(source))
     }
 
@@ -179,15 +175,21 @@ impl StateFile {
     /// The same.
     pub async fn save(&self, position: Position) -> Result<(), StateError> {
         let file = self.clone();
-        self.ended(spawn_blocking(move || file.write(&position)).await)
+        let writing = self.disk.beside(move || file.write(&position));
+        self.ended(writing.await)
     }
 
-    /// How a write beside the event loop ended; a panic there is a write that failed.
+    /// Where the file is kept.
+    pub(super) fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// How a write beside the event loop ended; one that did not come to its end has failed.
     pub(super) fn ended<T>(
         &self,
-        joined: Result<Result<T, StateError>, JoinError>,
+        ended: io::Result<Result<T, StateError>>,
     ) -> Result<T, StateError> {
-        joined.unwrap_or_else(|error| Err(self.unwritable(io::Error::other(error))))
+        ended.unwrap_or_else(|error| Err(self.unwritable(error)))
     }
 
     /// [`StateFile::write`], if it is still wanted when it is this write's turn.
@@ -201,11 +203,12 @@ impl StateFile {
             return Ok(());
         }
         let beside = self.beside();
-        let replaced = write_through(&beside, &print(position)).and_then(|()| self.put(&beside));
+        let written = self.disk.write(&beside, &state_text::print(position));
+        let replaced = written.and_then(|()| self.disk.rename(&beside, &self.path));
         replaced.map_err(|source| {
             // What could not be finished is of no use; if it cannot be removed either, the next
             // write starts over in it.
-            let _ = fs::remove_file(&beside);
+            let _ = self.disk.remove(&beside);
             self.unwritable(source)
         })
     }
@@ -219,17 +222,6 @@ impl StateFile {
         StateError::Write { path, source }
     }
 
-    /// Puts the new file in the place of the old one.
-    fn put(&self, beside: &Path) -> io::Result<()> {
-        fs::rename(beside, &self.path)?;
-        // The rename itself is on the disk when the folder is.
-        let folder = self
-            .path
-            .parent()
-            .filter(|path| !path.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    }
-
     /// Where a new file is made ready.
     fn beside(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
@@ -238,77 +230,14 @@ impl StateFile {
     }
 }
 
-/// Writes a file that is on the disk when this returns.
-fn write_through(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn print(position: &Position) -> String {
-    let Position {
-        slot,
-        database,
-        system,
-        acknowledged,
-    } = position;
-    let mut text = format!(
-        "{HEADER}\nslot {slot}\ndatabase {database}\nsystem {}\ntimeline {}\nacknowledged \
-         {acknowledged}\n",
-        system.id, system.timeline
-    );
-    let check = check(&text);
-    text.push_str(&format!("check {check:016x}\n"));
-    text
-}
-
-fn parse(text: &str) -> Result<Position, &'static str> {
-    const HALF: &str = "it is not complete";
-    let body = text.strip_suffix('\n').ok_or(HALF)?;
-    let (body, last) = body.rsplit_once('\n').ok_or(HALF)?;
-    let body = &text[..body.len() + 1];
-    let mut lines = body.lines();
-    if lines.next() != Some(HEADER) {
-        return Err("it is no state file of this version");
-    }
-    let written = last.strip_prefix("check ").ok_or(HALF)?;
-    if written != format!("{:016x}", check(body)) {
-        return Err("its check does not fit");
-    }
-    let mut value = |name: &str| {
-        let line = lines.next().ok_or(HALF)?;
-        let rest = line
-            .strip_prefix(name)
-            .and_then(|rest| rest.strip_prefix(' '));
-        rest.ok_or("a line is missing")
-    };
-    let (slot, database) = (value("slot")?, value("database")?);
-    let (id, timeline) = (value("system")?, value("timeline")?);
-    let acknowledged: Lsn = value("acknowledged")?
-        .parse()
-        .map_err(|_| "its position is none")?;
-    let system = System {
-        id: id.parse().map_err(|_| "its system is none")?,
-        timeline: timeline.parse().map_err(|_| "its timeline is none")?,
-    };
-    Ok(Position {
-        slot: slot.to_owned(),
-        database: database.to_owned(),
-        system,
-        acknowledged,
-    })
-}
-
-/// FNV-1a of 64 bits: it finds what disks and editors do to a file; nobody has a reason to forge it.
-fn check(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, fs::File, io::Write};
+
+    use pgevents_proto::Lsn;
+
     use super::*;
+    use crate::position::System;
 
     /// A folder of one test's own, empty.
     fn folder(test: &str) -> PathBuf {
@@ -323,7 +252,7 @@ mod tests {
             id: 7_123_456_789_012_345_678,
             timeline: 3,
         };
-        Position::new("shop_events", "sh\nop ü", system, Lsn(acknowledged))
+        Position::new("shop_events", "sh\nop ü", system, Lsn(acknowledged).into())
     }
 
     #[test]
@@ -339,21 +268,6 @@ mod tests {
         }
         assert_eq!(fs::read_dir(&folder).expect("list").count(), 1);
         fs::remove_dir_all(folder).expect("remove it");
-    }
-
-    #[test]
-    fn a_file_that_was_cut_or_changed_anywhere_is_damaged() {
-        let text = print(&position(0x16_00B3_74D8));
-        assert_eq!(parse(&text), Ok(position(0x16_00B3_74D8)));
-        for length in 0..text.len() {
-            assert!(parse(&text[..length]).is_err(), "cut at {length}");
-        }
-        for place in 0..text.len() {
-            let mut bytes = text.clone().into_bytes();
-            bytes[place] ^= 1;
-            let changed = String::from_utf8(bytes).expect("still ASCII");
-            assert!(parse(&changed).is_err(), "changed at {place}: {changed}");
-        }
     }
 
     #[test]
@@ -396,7 +310,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_tried_again() {
         // Every write to this device fails as on a full disk.
-        let text = print(&position(1));
+        let text = state_text::print(&position(1));
         let source = File::create("/dev/full")
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .expect_err("full");

@@ -16,7 +16,7 @@ pub struct Server {
 ///
 /// What does not, and what to run about it.
 pub async fn check(sql: &Sql<'_>) -> Result<Server, PostgresError> {
-    let query = "SELECT current_setting('wal_level'), rolsuper OR rolreplication,
+    let query = "SELECT pg_catalog.current_setting('wal_level'), rolsuper OR rolreplication,
             (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'),
             current_user::text, pg_catalog.pg_is_in_recovery()
         FROM pg_catalog.pg_roles WHERE rolname = current_user";

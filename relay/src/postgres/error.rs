@@ -1,8 +1,7 @@
 use std::{fmt, io, time::Duration};
 
-use super::{plugin_list, quote_identifier};
+use super::{Postgres, plugin_list, quote_identifier};
 use crate::{
-    config::Postgres,
     exit::{Exit, Fate},
     tls::TlsError,
 };
@@ -38,8 +37,8 @@ pub enum PostgresError {
     /// The server said no; some reasons pass, some do not.
     #[error("{0}")]
     Refused(Refusal),
-    /// The server is a standby that has not been promoted; try again, as an address may lead there for
-    /// a while.
+    /// The server is a standby that has not been promoted; try again, as an address may lead there
+    /// for a while.
     #[error(
         "start on a standby server: it is in recovery (let PGHOST lead to the primary, or promote it)"
     )]
@@ -152,6 +151,17 @@ impl Refusal {
                 "install the pgevents.so that was built for this server's major version".to_owned(),
                 Fate::Stop(Exit::Version),
             ),
+            "22023" if message.contains("unknown option \"protocol-version\"") => (
+                "the plugin on the server is older than this relay: install the plugin of this \
+                 release first"
+                    .to_owned(),
+                Fate::Stop(Exit::Version),
+            ),
+            "0A000" if message.contains("protocol versions") => (
+                "the plugin on the server is newer than this relay: install the relay of its release"
+                    .to_owned(),
+                Fate::Stop(Exit::Version),
+            ),
             // "requested WAL segment ... has already been removed"
             "58P01" if message.contains("WAL segment") => {
                 (SLOT_LOST.to_owned(), Fate::Stop(Exit::SlotLost))
@@ -247,7 +257,7 @@ fn is_lost(message: &str) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        config::{ChannelBinding, TlsMode},
+        postgres::{ChannelBinding, TlsMode},
         tls::Certificates,
     };
 
@@ -314,6 +324,18 @@ mod tests {
             "wal_level",
         );
         check("22023", "unknown option \"x\"", stop, "options");
+        check(
+            "22023",
+            "pgevents: unknown option \"protocol-version\". Known options: actions.",
+            Fate::Stop(Exit::Version),
+            "install the plugin",
+        );
+        check(
+            "0A000",
+            "pgevents: this plugin speaks protocol versions 3 to 4, the reader knows 2 and older.",
+            Fate::Stop(Exit::Version),
+            "install the relay",
+        );
         check(
             "XX000",
             "incompatible library \"/lib/pgevents.so\": version mismatch",

@@ -22,8 +22,8 @@ pub(super) fn remedy() -> String {
 /// The refusal, with the statements that add the plugin to the current list.
 pub(super) async fn refused(sql: &Sql<'_>, said: &str) -> PostgresError {
     // Only members of pg_read_all_settings may look at this setting.
-    let query = "SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE')
-            THEN current_setting('output_plugin_libraries', true) END";
+    let query = "SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
+            THEN pg_catalog.current_setting('output_plugin_libraries', true) END";
     let remedy = match sql.client().query_one(query, &[]).await {
         Ok(row) => match row.get::<_, Option<&str>>(0) {
             Some(current) => format!("as superuser, run: {}", statements(current)),

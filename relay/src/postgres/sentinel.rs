@@ -6,8 +6,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{PostgresError, Sql};
-use crate::config::Postgres;
+use super::{Postgres, PostgresError, Sql};
 
 /// Pause before a session that ended for a reason of its own is opened again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -25,23 +24,23 @@ const REST: Duration = Duration::from_secs(3);
 /// (PM_STOP_BACKENDS comes before PM_SHUTDOWN) and `WalSndDone` in
 /// `src/backend/replication/walsender.c`.
 #[derive(Debug)]
-pub struct Sentinel<'a> {
-    config: &'a Postgres,
+pub struct Sentinel {
+    config: Postgres,
     busy: watch::Receiver<bool>,
 }
 
-impl<'a> Sentinel<'a> {
+impl Sentinel {
     /// A sentinel for a stream that says whether something is on its way.
-    pub fn new(config: &'a Postgres, busy: watch::Receiver<bool>) -> Self {
+    pub fn new(config: Postgres, busy: watch::Receiver<bool>) -> Self {
         Self { config, busy }
     }
 
     /// Waits until the server says that it shuts down; for ever while it does not. A session that
     /// ends for another reason, such as `idle_session_timeout`, is opened again.
-    pub async fn server_stops(&mut self) -> PostgresError {
+    pub async fn server_stops(mut self) -> PostgresError {
         loop {
             becomes(&mut self.busy, true).await;
-            let ended = match Sql::connect(self.config).await {
+            let ended = match Sql::connect(&self.config).await {
                 Ok(session) => tokio::select! {
                     ended = session.ended() => ended,
                     () = rest(&mut self.busy) => continue,

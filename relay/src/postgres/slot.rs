@@ -1,7 +1,7 @@
 use pgevents_proto::Lsn;
 use tokio_postgres::error::SqlState;
 
-use super::{PLUGIN, PostgresError, Sql, plugin_list};
+use super::{APPLICATION_NAME, PLUGIN, PostgresError, Sql, plugin_list};
 use crate::exit::Exit;
 
 /// A replication slot that can be streamed from.
@@ -16,6 +16,22 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Whether a process is the walsender of a relay, by its kind and the name that it goes by:
+    /// both are shown to every role.
+    ///
+    /// # Errors
+    ///
+    /// The server could not be asked.
+    pub async fn is_read_by_relay(sql: &Sql<'_>, pid: i32) -> Result<bool, PostgresError> {
+        let query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_replication
+            WHERE pid = $1 AND application_name = $2)";
+        let found = sql
+            .client()
+            .query_one(query, &[&pid, &APPLICATION_NAME])
+            .await;
+        Ok(found.map_err(|error| sql.failure(error))?.get(0))
+    }
+
     /// Looks for the slot; `None`: there is none of this name.
     ///
     /// # Errors
@@ -60,8 +76,8 @@ impl Slot {
         }))
     }
 
-    /// Makes the slot, after the server has seen the end of every transaction that is open now; with
-    /// `failover` (PostgreSQL 17 and later) it is kept on standby servers too.
+    /// Makes the slot, after the server has seen the end of every transaction that is open now;
+    /// with `failover` (PostgreSQL 17 and later) it is kept on standby servers too.
     ///
     /// # Errors
     ///

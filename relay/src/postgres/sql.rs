@@ -11,8 +11,10 @@ use tokio_postgres::{
     tls::{TlsConnect, TlsStream},
 };
 
-use super::{APPLICATION_NAME, PostgresError, SESSION_SETTINGS, Stream, stream::within};
-use crate::config::{ChannelBinding, Postgres};
+use super::{
+    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest, startup_options,
+    stream::within,
+};
 
 /// An ordinary SQL session; it ends when the value is dropped.
 #[derive(Debug)]
@@ -44,13 +46,7 @@ impl<'a> Sql<'a> {
             .user(&config.user)
             .dbname(&config.database)
             .application_name(APPLICATION_NAME);
-        let settings = SESSION_SETTINGS
-            .iter()
-            .filter(|(name, _)| *name != "client_encoding");
-        let options: Vec<String> = settings
-            .map(|(name, value)| format!("-c {name}={value}"))
-            .collect();
-        login.options(options.join(" "));
+        login.options(startup_options());
         if let Some(password) = &config.password {
             login.password(password.reveal());
         }
@@ -61,12 +57,15 @@ impl<'a> Sql<'a> {
                 source,
             })?
             .map_err(|error| failure(error, config))?;
-        Ok(Self {
+        let sql = Self {
             client,
             encrypted,
             connection: tokio::spawn(connection),
             config,
-        })
+        };
+        let pinned = sql.client.batch_execute(&pin_rest()).await;
+        pinned.map_err(|error| sql.failure(error))?;
+        Ok(sql)
     }
 
     /// The client.

@@ -16,11 +16,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::PostgresError;
-use crate::{
-    config::{Postgres, TlsMode},
-    tls::{TlsError, end_point, server_name},
-};
+use super::{Postgres, PostgresError, TlsMode};
+use crate::tls::{TlsError, end_point, server_name};
 
 /// Longest time that connecting may take, for TCP and for what follows, each.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,14 +129,14 @@ async fn connect_tcp(config: &Postgres) -> io::Result<TcpStream> {
     Err(fault)
 }
 
-/// Asks for TLS, and says whether the server offers it. Source: PostgreSQL docs, "Message Flow", "SSL
-/// Session Encryption".
+/// Asks for TLS, and says whether the server offers it. Source: PostgreSQL docs, "Message Flow",
+/// "SSL Session Encryption".
 async fn ask_for_tls(tcp: &mut TcpStream) -> io::Result<bool> {
     let mut request = bytes::BytesMut::new();
     frontend::ssl_request(&mut request);
     tcp.write_all(&request).await?;
-    // Exactly one byte is read, so nothing that a man in the middle sends ahead of the handshake can
-    // be taken for the server's.
+    // Exactly one byte is read, so nothing that a man in the middle sends ahead of the handshake
+    // can be taken for the server's.
     match tcp.read_u8().await? {
         b'S' => Ok(true),
         b'N' => Ok(false),

@@ -2,13 +2,15 @@ use std::{io, time::Duration};
 
 use pgevents_proto::{DecodeError, Lsn};
 
+use super::feed::Oversized;
 use crate::{
-    delivery::{Failure, Oversized},
+    delivery::Failure,
     exit::{Exit, Fate},
     metrics::Side,
     position::{Gap, StateError},
     postgres::PostgresError,
-    publish::PublishError,
+    sink::SinkError,
+    source::SourceError,
 };
 
 /// Why a session ended. [`ProducerError::fate`] says what happens next.
@@ -19,7 +21,7 @@ pub enum ProducerError {
     Postgres(#[from] PostgresError),
     /// The sink's side.
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Sink(#[from] SinkError),
     /// Plugin and relay speak different versions; stop: one of them has to be replaced.
     #[error("read from the plugin (install plugin and relay of one release)")]
     Version(#[source] DecodeError),
@@ -65,26 +67,33 @@ pub enum ProducerError {
     /// The position cannot be kept; stop, or reconnect.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A session was to start without a sink; a bug.
-    #[error("start a session: no sink")]
-    SinkMissing,
 }
 
 impl From<Failure> for ProducerError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Nacked => Self::Publish(PublishError::Nacked),
-            Failure::NoConfirm(limit) => Self::Publish(PublishError::Silent(limit)),
+            Failure::Nacked => Self::Sink(SinkError::Nacked),
+            Failure::NoConfirm(limit) => Self::Sink(SinkError::Silent(limit)),
             Failure::ServerSilent(silent) => Self::Silent(silent),
         }
     }
 }
 
 impl ProducerError {
+    /// What it means that a source gives no more, when everything before `after` is acknowledged.
+    pub(super) fn of_source(error: SourceError, after: Lsn) -> Self {
+        match error {
+            SourceError::Postgres(error) => Self::Postgres(error),
+            SourceError::Undecodable(error @ DecodeError::Version(_)) => Self::Version(error),
+            SourceError::Undecodable(source) => Self::Frame { after, source },
+            SourceError::Status(error) => Self::Status(error),
+        }
+    }
+
     /// Which side it came from.
     pub fn side(&self) -> Side {
         match self {
-            Self::Publish(_) | Self::TooLarge { .. } | Self::SinkMissing => Side::Broker,
+            Self::Sink(_) | Self::TooLarge { .. } => Side::Broker,
             Self::Postgres(_)
             | Self::Version(_)
             | Self::Frame { .. }
@@ -101,7 +110,7 @@ impl ProducerError {
     pub fn is_tls(&self) -> bool {
         matches!(
             self,
-            Self::Postgres(PostgresError::Tls { .. }) | Self::Publish(PublishError::Tls { .. })
+            Self::Postgres(PostgresError::Tls { .. }) | Self::Sink(SinkError::Tls { .. })
         )
     }
 
@@ -109,14 +118,13 @@ impl ProducerError {
     pub fn fate(&self) -> Fate {
         match self {
             Self::Postgres(error) => error.fate(),
-            Self::Publish(error) => error.fate(),
+            Self::Sink(error) => error.fate(),
             Self::Version(_) => Fate::Stop(Exit::Version),
             Self::TooLarge { .. } => Fate::Stop(Exit::TooLarge),
             Self::Frame { .. } => Fate::Stop(Exit::Undecodable),
             Self::Ended | Self::Silent(_) | Self::Status(_) | Self::ServerStops(_) => Fate::Retry,
             Self::Gap(gap) => Fate::Stop(gap.reason.exit()),
             Self::State(error) => error.fate(),
-            Self::SinkMissing => Fate::Stop(Exit::Bug),
         }
     }
 }

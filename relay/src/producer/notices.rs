@@ -2,10 +2,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::{
-    delivery::{Counts, Oversized},
-    publish::Returned,
-};
+use super::feed::Oversized;
+use crate::{delivery::Counts, sink::Unrouted, throttle::Throttle};
 
 /// Pause between two notices of a kind of thing that may happen to every event.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -15,9 +13,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Notices {
     said: Counts,
-    due: Duration,
-    /// Routing key of the last event that no queue wanted, and the broker's words.
-    returned: Option<(String, String)>,
+    throttle: Throttle<Duration>,
+    /// The last event that no queue wanted.
+    unrouted: Option<Unrouted>,
     oversized: Option<Oversized>,
 }
 
@@ -26,15 +24,15 @@ impl Notices {
     pub(super) fn since(counts: &Counts) -> Self {
         Self {
             said: *counts,
-            due: Duration::ZERO,
-            returned: None,
+            throttle: Throttle::new(PAUSE),
+            unrouted: None,
             oversized: None,
         }
     }
 
-    /// An event came back, and the relay goes on.
-    pub(super) fn returned(&mut self, returned: &Returned) {
-        self.returned = Some((returned.routing_key.to_string(), returned.reply.clone()));
+    /// No queue wanted an event, and the relay goes on.
+    pub(super) fn unrouted(&mut self, unrouted: Unrouted) {
+        self.unrouted = Some(unrouted);
     }
 
     /// A marker went in the place of an event.
@@ -44,16 +42,19 @@ impl Notices {
 
     /// Tells what there is to tell, if it is time.
     pub(super) fn tick(&mut self, now: Duration, counts: &Counts) {
-        if now >= self.due && self.tell(counts) {
-            self.due = now + PAUSE;
+        if self.throttle.is_due(now) && self.tell(counts) {
+            self.throttle.said(now);
         }
     }
 
     /// Tells what there is to tell; `false`: nothing.
     pub(super) fn tell(&mut self, counts: &Counts) -> bool {
         let said = std::mem::replace(&mut self.said, *counts);
-        let returned = self.returned.take();
-        if let Some((routing_key, reply)) = &returned {
+        let unrouted = self.unrouted.take();
+        if let Some(Unrouted {
+            routing_key, reply, ..
+        }) = &unrouted
+        {
             let parked = counts.parked - said.parked;
             let dropped = counts.dropped - said.dropped;
             warn!(
@@ -73,6 +74,6 @@ impl Notices {
                 "events larger than --max-message-bytes went as markers; this is the last of them"
             );
         }
-        returned.is_some() || oversized.is_some()
+        unrouted.is_some() || oversized.is_some()
     }
 }

@@ -1,7 +1,5 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use pgevents_proto::{DecodeError, Decoder};
 use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout},
@@ -9,36 +7,49 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    ProducerError,
+    ProducerError, Streaming,
+    feed::{Feed, Oversized},
     notices::Notices,
-    session::{Opened, Watch},
 };
 use crate::{
-    config::Producer,
-    delivery::{Feed, Next, Oversized, Unroutable, mutant},
-    metrics::{Board, State},
+    delivery::{Next, Unroutable},
+    metrics::Board,
+    phase::Phase,
+    position::{Gap, RecordFault, System},
     postgres::PostgresError,
-    publish::{Health, Outcome, PublishError, Sink},
     shutdown::Shutdown,
-    walsender::{self, Reader, StatusTask},
+    sink::{Health, Outcome, Sink, SinkError, Unrouted},
+    source::{Input, Source, SourceError},
 };
 
 /// How often clocks are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the last report, with its position on the disk, and the server's end of the stream may take.
+/// How long the last report, with its position on the disk, and the server's end of the stream may
+/// take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long what is on its way may take to arrive when the server shuts down.
 const LAST_CONFIRMS: Duration = Duration::from_secs(1);
 
-/// One session: does what the core decides, between the stream and the sink.
+/// One session: does what the core decides, between a source and a sink.
 #[derive(Debug)]
-pub(super) struct Pump<'a> {
-    config: &'a Producer,
-    reader: Reader,
-    status: StatusTask,
-    out: Out<'a>,
+pub(super) struct Pump<'a, S, K> {
+    source: S,
+    out: Out<'a, K>,
+}
+
+/// What a session starts with, beside its ends.
+pub(super) struct Session<'a> {
+    pub(super) system: System,
+    /// What consumers have to be told first.
+    pub(super) gap: Option<Gap>,
+    pub(super) feed: &'a mut Feed,
+    pub(super) board: &'a Board,
+    pub(super) shutdown: &'a Shutdown,
+    pub(super) shutdown_timeout: Duration,
+    /// Says that positions cannot be recorded.
+    pub(super) record: RecordFault,
 }
 
 /// Why a session is over.
@@ -53,13 +64,20 @@ enum End {
     Failed(ProducerError),
 }
 
-/// The part behind the decoder.
+/// What the server waits for after an input.
+#[derive(PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Reply,
+}
+
+/// The part behind the source.
 #[derive(Debug)]
-struct Out<'a> {
+struct Out<'a, K> {
     feed: &'a mut Feed,
     board: &'a Board,
-    sink: Sink,
-    blocked: bool,
+    sink: K,
+    health: Health,
     /// Whether something was on its way at the last tick.
     busy: watch::Sender<bool>,
     clock: Clock,
@@ -87,113 +105,116 @@ impl Clock {
     }
 }
 
-impl<'a> Pump<'a> {
-    pub(super) fn new(
-        config: &'a Producer,
-        opened: Opened,
-        sink: Sink,
+/// Runs a session until something fails, or until a requested stop is complete. Returns the sink if
+/// another session may use it.
+pub(super) async fn run<S: Source, K: Sink>(
+    streaming: Streaming<S>,
+    sink: K,
+    session: Session<'_>,
+) -> (Result<(), ProducerError>, Option<K>) {
+    let Session {
+        system,
+        gap,
+        feed,
+        board,
+        shutdown,
+        shutdown_timeout,
+        mut record,
+    } = session;
+    let (mut pump, server_stops) = Pump::start(streaming, sink, system, feed, board);
+    if let Some(gap) = &gap {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        pump.out.feed.announce(gap, micros, &mut pump.out.sink);
+    }
+    let end = tokio::select! {
+        biased;
+        said = server_stops => End::ServerStops(said),
+        fault = record.wait() => End::Failed(fault.into()),
+        streamed = pump.stream(shutdown) => match streamed {
+            Ok(()) => End::Complete,
+            Err(failure) => End::Failed(failure),
+        },
+        () = async { shutdown.requested().await; sleep(shutdown_timeout).await } => End::Late,
+    };
+    if matches!(end, End::ServerStops(_)) {
+        pump.last_confirms().await;
+    }
+    pump.end(end, record, shutdown).await
+}
+
+impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
+    fn start(
+        streaming: Streaming<S>,
+        sink: K,
+        system: System,
         feed: &'a mut Feed,
         board: &'a Board,
-    ) -> Self {
-        feed.start(opened.system.id, Duration::ZERO);
-        board.enter(State::Streaming);
+    ) -> (Self, impl Future<Output = PostgresError> + use<S, K>) {
+        let Streaming {
+            source,
+            timelines,
+            server_stops,
+            busy,
+        } = streaming;
+        feed.start(system, timelines, sink.limits(), Duration::ZERO);
+        board.enter(Phase::Streaming);
         let notices = Notices::since(feed.delivery.counts());
-        let mut out = Out {
+        let out = Out {
             feed,
             board,
             sink,
-            blocked: false,
-            busy: opened.busy,
+            health: Health::Ready,
+            busy,
             clock: Clock::start(),
             outcomes: Vec::new(),
             notices,
         };
-        if let Some(gap) = &opened.gap {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-            out.feed.announce(gap, micros, &mut out.sink);
-        }
-        Self {
-            config,
-            reader: opened.reader,
-            status: opened.status,
-            out,
-        }
+        (Self { source, out }, server_stops)
     }
 
-    /// Runs until something fails, or until a requested stop is complete. Returns the sink if
-    /// another session may use it.
-    pub(super) async fn run(
-        mut self,
-        mut watch: Watch<'_>,
-        shutdown: &Shutdown,
-    ) -> (Result<(), ProducerError>, Option<Sink>) {
-        let limit = self.config.shutdown_timeout;
-        let end = tokio::select! {
-            biased;
-            said = watch.sentinel.server_stops() => End::ServerStops(said),
-            fault = watch.record.wait() => End::Failed(fault.into()),
-            streamed = self.stream(shutdown) => match streamed {
-                Ok(()) => End::Complete,
-                Err(failure) => End::Failed(failure),
-            },
-            () = async { shutdown.requested().await; sleep(limit).await } => End::Late,
-        };
-        if matches!(end, End::ServerStops(_)) {
-            self.last_confirms().await;
-        }
-        let Self {
-            status,
-            reader,
-            mut out,
-            ..
-        } = self;
-        if let Some(event) = out.feed.take_oversized() {
-            out.notices.oversized(event);
-        }
-        out.notices.tell(out.feed.delivery.counts());
-        let delivery = &out.feed.delivery;
-        let in_flight = delivery.in_flight();
-        let mut outcome = match end {
-            End::Complete => farewell(status, reader).await.map(|told| {
-                let acknowledged = delivery.acknowledge();
-                match told {
-                    true => info!(%acknowledged, "stopped: everything sent is confirmed"),
-                    false => warn!(
-                        %acknowledged,
-                        "stopped: everything sent is confirmed, but PostgreSQL may not have heard of it: \
-                         the last events may be repeated"
-                    ),
+    /// Returns when a requested stop has its last confirm and acknowledgement.
+    async fn stream(&mut self, shutdown: &Shutdown) -> Result<(), ProducerError> {
+        let Self { source, out } = self;
+        loop {
+            while out.feed.delivery.next() == Next::Read {
+                let input = source.next().map_err(|error| out.of_source(error))?;
+                let Some(input) = input else { break };
+                if out.take(input)? == Due::Reply {
+                    source.acknowledge(out.feed.delivery.acknowledged());
+                    source.reply();
                 }
-            }),
-            End::ServerStops(said) => {
-                // It shuts down whether it reads the last report or not.
-                let _ = farewell(status, reader).await;
-                Err(ProducerError::ServerStops(said))
             }
-            End::Failed(failure) => Err(failure),
-            End::Late => {
-                warn!(
-                    in_flight,
-                    after = %delivery.acknowledge(),
-                    "stopped without all confirms: what follows will be sent again"
-                );
-                Ok(())
+            source.acknowledge(out.feed.delivery.acknowledged());
+            let reading = match out.feed.delivery.next() {
+                Next::Finish => return Ok(()),
+                Next::Wait => false,
+                Next::Read => true,
+            };
+            tokio::select! {
+                biased;
+                confirmed = out.sink.outcomes(&mut out.outcomes) => {
+                    confirmed?;
+                    out.settle()?;
+                }
+                filled = source.fill(), if reading => {
+                    filled.map_err(|error| out.of_source(error))?;
+                    out.feed.delivery.heard();
+                }
+                now = out.clock.tick() => {
+                    if out.look_at_clock(now)? {
+                        source.ask();
+                    }
+                }
+                () = shutdown.requested(), if !shutdown.is_requested() => {}
             }
-        };
-        if let (Err(failure), true) = (&outcome, shutdown.is_requested()) {
-            warn!(
-                in_flight,
-                "stopped by a failure, sent events may be repeated: {failure}"
-            );
-            outcome = Ok(());
+            if shutdown.is_requested() {
+                out.feed.delivery.stop();
+                out.board.enter(Phase::Stopping);
+            }
         }
-        // Kept for the next session only if nothing is on its way; otherwise a confirm of this
-        // session could be taken for one of the next.
-        let idle = delivery.is_idle() && out.sink.check().is_ok();
-        (outcome, idle.then_some(out.sink))
     }
 
     /// Lets what is on its way arrive, if it does so soon; the less there is to repeat.
@@ -209,102 +230,91 @@ impl<'a> Pump<'a> {
         if !matches!(timeout(LAST_CONFIRMS, arriving).await, Ok(Ok(()))) {
             debug!("the server shuts down before the last confirms");
         }
-        self.status.flushed(self.out.feed.delivery.acknowledge());
+        self.source
+            .acknowledge(self.out.feed.delivery.acknowledged());
     }
 
-    /// Returns when a requested stop has its last confirm and acknowledgement.
-    async fn stream(&mut self, shutdown: &Shutdown) -> Result<(), ProducerError> {
-        let mut decoder = Decoder::new();
-        loop {
-            while self.out.feed.delivery.next() == Next::Read {
-                let Some(message) = self.reader.message()? else {
-                    break;
-                };
-                self.take(message, &mut decoder).await?;
-            }
-            let delivery = &mut self.out.feed.delivery;
-            self.status.flushed(delivery.acknowledge());
-            if mutant::STATUS_FROM_PUBLISHER {
-                self.status.reply();
-            }
-            let reading = match delivery.next() {
-                Next::Finish => return Ok(()),
-                Next::Wait => false,
-                Next::Read => true,
-            };
-            tokio::select! {
-                biased;
-                confirmed = self.out.sink.outcomes(&mut self.out.outcomes) => {
-                    confirmed?;
-                    self.out.settle()?;
-                }
-                filled = self.reader.fill(), if reading => {
-                    filled?;
-                    delivery.heard();
-                }
-                now = self.out.clock.tick() => self.out.look_at_clock(now, &self.status)?,
-                () = shutdown.requested(), if !shutdown.is_requested() => {}
-            }
-            if shutdown.is_requested() {
-                self.out.feed.delivery.stop();
-                self.out.board.enter(State::Stopping);
-            }
+    /// Ends a session; as [`run`].
+    async fn end(
+        self,
+        end: End,
+        mut record: RecordFault,
+        shutdown: &Shutdown,
+    ) -> (Result<(), ProducerError>, Option<K>) {
+        let Self { source, mut out } = self;
+        if let Some(event) = out.feed.take_oversized() {
+            out.notices.oversized(event);
         }
-    }
-
-    async fn take(
-        &mut self,
-        message: walsender::Message,
-        decoder: &mut Decoder,
-    ) -> Result<(), ProducerError> {
-        match message {
-            walsender::Message::XLogData { lsn, frame } => {
-                self.out.feed.delivery.received(lsn, frame.len() as u64);
-                self.frame(&frame, decoder).await
-            }
-            walsender::Message::Keepalive { wal_end, reply } => {
-                let delivery = &mut self.out.feed.delivery;
-                delivery.keepalive(wal_end);
-                self.status.flushed(delivery.acknowledge());
-                if reply {
-                    self.status.reply();
+        out.notices.tell(out.feed.delivery.counts());
+        let in_flight = out.feed.delivery.in_flight();
+        let acknowledged = out.feed.delivery.acknowledged().wal;
+        let mut outcome = match end {
+            End::Complete => match (farewell(source).await, record.take()) {
+                (Err(failure), _) => Err(failure),
+                // What is not in the file is not acknowledged either.
+                (Ok(_), Some(fault)) => Err(fault.into()),
+                (Ok(true), None) => {
+                    info!(%acknowledged, "stopped: everything sent is confirmed");
+                    Ok(())
                 }
+                (Ok(false), None) => {
+                    warn!(
+                        %acknowledged,
+                        "stopped: everything sent is confirmed, but PostgreSQL may not have heard of \
+                         it: the last events may be repeated"
+                    );
+                    Ok(())
+                }
+            },
+            End::ServerStops(said) => {
+                // It shuts down whether it reads the last report or not.
+                let _ = farewell(source).await;
+                Err(ProducerError::ServerStops(said))
+            }
+            End::Failed(failure) => Err(failure),
+            End::Late => {
+                warn!(
+                    in_flight,
+                    after = %acknowledged,
+                    held_by = %out.feed.delivery.held_by(),
+                    "stopped without all confirms: what follows will be sent again"
+                );
                 Ok(())
             }
-            walsender::Message::Done => Err(ProducerError::Ended),
+        };
+        if let (Err(failure), true) = (&outcome, shutdown.is_requested()) {
+            warn!(
+                in_flight,
+                "stopped by a failure, sent events may be repeated: {failure}"
+            );
+            outcome = Ok(());
         }
-    }
-
-    async fn frame(&mut self, frame: &Bytes, decoder: &mut Decoder) -> Result<(), ProducerError> {
-        let out = &mut self.out;
-        let mut events = decoder.frame(frame);
-        loop {
-            let event = Feed::next(&mut events).map_err(|error| out.undecodable(error))?;
-            let Some(event) = event else { return Ok(()) };
-            let taken = out.feed.event(event, &mut out.sink);
-            taken.map_err(|event| out.too_large(event))?;
-            if !out.feed.delivery.has_room() {
-                out.make_room(&self.status).await?;
-            }
-        }
+        // Kept for the next session only if nothing is on its way; otherwise a confirm of this
+        // session could be taken for one of the next.
+        let idle = out.feed.delivery.is_idle() && out.sink.health().is_ok();
+        (outcome, idle.then_some(out.sink))
     }
 }
 
-impl Out<'_> {
-    /// Waits until the window has room again; the position moves on meanwhile.
-    async fn make_room(&mut self, status: &StatusTask) -> Result<(), ProducerError> {
-        while !self.feed.delivery.has_room() {
-            tokio::select! {
-                biased;
-                confirmed = self.sink.outcomes(&mut self.outcomes) => {
-                    confirmed?;
-                    self.settle()?;
-                    status.flushed(self.feed.delivery.acknowledge());
-                }
-                now = self.clock.tick() => self.look_at_clock(now, status)?,
+impl<K: Sink> Out<'_, K> {
+    /// Takes one thing that the source gives.
+    fn take(&mut self, input: Input<'_>) -> Result<Due, ProducerError> {
+        let delivery = &mut self.feed.delivery;
+        match input {
+            Input::Data { lsn, bytes } => delivery.received(lsn, bytes),
+            Input::Event(event) => {
+                let taken = self.feed.event(event, &mut self.sink);
+                taken.map_err(|event| self.too_large(event))?;
             }
+            Input::SentUpTo { wal_end, reply } => {
+                delivery.keepalive(wal_end);
+                if reply {
+                    return Ok(Due::Reply);
+                }
+            }
+            Input::Ended => return Err(ProducerError::Ended),
         }
-        Ok(())
+        Ok(Due::Nothing)
     }
 
     /// Takes note of what the sink says.
@@ -312,20 +322,18 @@ impl Out<'_> {
         let delivery = &mut self.feed.delivery;
         for outcome in self.outcomes.drain(..) {
             match outcome {
-                Outcome::Confirmed(confirmed) => delivery.confirmed(confirmed),
-                Outcome::Returned(message, returned) => {
-                    match delivery.returned(message, returned.parked) {
-                        Unroutable::Park => {
-                            self.notices.returned(&returned);
-                            self.sink.park(message, *returned);
-                        }
-                        Unroutable::Drop => self.notices.returned(&returned),
-                        Unroutable::Stop => return Err(PublishError::Unroutable(returned).into()),
-                        Unroutable::Block if returned.parked => {
-                            return Err(PublishError::NotParked(returned).into());
-                        }
-                        Unroutable::Block => return Err(PublishError::Returned(returned).into()),
-                    }
+                Outcome::Confirmed(message) => delivery.confirmed(message),
+                Outcome::Parked(message, unrouted) => {
+                    delivery.parked(message);
+                    self.notices.unrouted(unrouted);
+                }
+                Outcome::Dropped(message, unrouted) => {
+                    delivery.dropped(message);
+                    self.notices.unrouted(unrouted);
+                }
+                Outcome::Unrouted(message, unrouted) => {
+                    delivery.unrouted(message);
+                    return Err(unroutable(delivery.policy().unroutable, unrouted).into());
                 }
                 Outcome::Nacked(message) => delivery.nacked(message)?,
             }
@@ -333,58 +341,60 @@ impl Out<'_> {
         Ok(())
     }
 
-    fn look_at_clock(&mut self, now: Duration, status: &StatusTask) -> Result<(), ProducerError> {
+    /// Looks at all that depends on the time. Returns whether the server is to be asked for a sign
+    /// of life.
+    fn look_at_clock(&mut self, now: Duration) -> Result<bool, ProducerError> {
         if let Some(event) = self.feed.take_oversized() {
             self.notices.oversized(event);
         }
         self.notices.tick(now, self.feed.delivery.counts());
-        let blocked = match self.sink.check()? {
-            Health::Ready => false,
-            Health::Blocked => true,
-        };
-        if blocked != self.blocked && matches!(self.sink, Sink::Rabbitmq(_)) {
-            match blocked {
-                true => warn!("the broker takes no events (resource alarm): waiting"),
-                false => info!("the broker takes events again"),
+        let health = self.sink.health()?;
+        let held_by = self.feed.delivery.held_by();
+        match (self.health, health) {
+            (Health::Ready, Health::Blocked) => {
+                warn!(%held_by, "the broker takes no events (resource alarm): waiting");
             }
+            (Health::Blocked, Health::Ready) => info!("the broker takes events again"),
+            _ => {}
         }
-        self.blocked = blocked;
-        self.feed.delivery.blocked(blocked);
+        self.health = health;
+        self.feed.delivery.blocked(health != Health::Ready);
         let busy = !self.feed.delivery.is_idle();
         self.busy
             .send_if_modified(|was| std::mem::replace(was, busy) != busy);
-        if self.feed.delivery.tick(now)? {
-            status.ping();
-        }
-        self.board.flows(self.feed.delivery.flow(now), self.feed);
-        Ok(())
+        let ask = self.feed.delivery.tick(now)?;
+        let flow = self.feed.delivery.flow(now);
+        self.board.flows(flow, self.feed.post());
+        Ok(ask)
     }
 
     fn too_large(&self, event: Box<Oversized>) -> ProducerError {
-        let limit = self.feed.delivery.policy().max_message_bytes;
+        let limit = self.sink.limits().largest_body.unwrap_or(u64::MAX);
         ProducerError::TooLarge { event, limit }
     }
 
-    fn undecodable(&self, error: DecodeError) -> ProducerError {
-        match error {
-            DecodeError::Version(_) => ProducerError::Version(error),
-            source => ProducerError::Frame {
-                after: self.feed.delivery.acknowledge(),
-                source,
-            },
-        }
+    fn of_source(&self, error: SourceError) -> ProducerError {
+        ProducerError::of_source(error, self.feed.delivery.acknowledged().wal)
+    }
+}
+
+/// What it means that nothing takes the place of a message that no queue wants.
+fn unroutable(policy: Unroutable, unrouted: Unrouted) -> SinkError {
+    match policy {
+        Unroutable::Stop => SinkError::Unroutable(unrouted),
+        _ if unrouted.parking => SinkError::NotParked(unrouted),
+        Unroutable::Block | Unroutable::Park | Unroutable::Drop => SinkError::Unrouted(unrouted),
     }
 }
 
 /// Makes the last report, and sees the server end the stream: whether that was in time.
-async fn farewell(status: StatusTask, mut reader: Reader) -> Result<bool, ProducerError> {
-    let ending = async {
-        status.close().await.map_err(ProducerError::Status)?;
-        // The server reads the report before it closes; what it still sends will come again.
-        while reader.fill().await.is_ok() {
-            while let Ok(Some(_)) = reader.message() {}
-        }
-        Ok(true)
-    };
-    timeout(FAREWELL, ending).await.unwrap_or(Ok(false))
+async fn farewell(source: impl Source) -> Result<bool, ProducerError> {
+    match timeout(FAREWELL, source.close()).await {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(error)) => Err(ProducerError::of_source(
+            error,
+            pgevents_proto::Lsn::INVALID,
+        )),
+        Err(_) => Ok(false),
+    }
 }

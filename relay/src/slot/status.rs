@@ -66,6 +66,18 @@ impl Status {
         self.seconds_for(self.slot.safe_bytes?)
     }
 
+    /// What holds the acknowledged position back, in words, as far as the server can tell.
+    pub fn held_by(&self) -> String {
+        match (self.slot.lag_bytes, self.slot.active_pid) {
+            _ if self.slot.wal_status == "lost" => "its loss: it cannot go on".to_owned(),
+            (Some(..=0), _) => "nothing".to_owned(),
+            (_, None) => "nobody reads it".to_owned(),
+            (_, Some(pid)) => {
+                format!("its reader, process {pid}; what that waits for, its log and /readyz say")
+            }
+        }
+    }
+
     /// The whole as one JSON object; what is not known is null.
     pub fn json(&self) -> serde_json::Value {
         let slot = &self.slot;
@@ -80,6 +92,7 @@ impl Status {
             "server_lsn": lsn(slot.current),
             "lag_bytes": slot.lag_bytes,
             "lag_seconds": self.lag_seconds(),
+            "held_by": self.held_by(),
             "retained_wal_bytes": slot.retained_bytes,
             "safe_wal_bytes": slot.safe_bytes,
             "wal_bytes_per_second": self.wal_rate,
@@ -131,6 +144,7 @@ impl fmt::Display for Status {
             Some(lag) => writeln!(f, ", {}", Span(lag))?,
             None => writeln!(f)?,
         }
+        writeln!(f, "held by       {}", self.held_by())?;
         match slot.retained_bytes {
             Some(retained) => writeln!(f, "WAL kept      {}", Bytes(retained))?,
             None => writeln!(f, "WAL kept      none")?,
@@ -206,6 +220,18 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_the_position_back_is_said_in_words() {
+        let mut status = status();
+        assert_eq!(status.held_by(), "nobody reads it");
+        status.slot.active_pid = Some(7);
+        assert!(status.held_by().starts_with("its reader, process 7"));
+        status.slot.lag_bytes = Some(0);
+        assert_eq!(status.held_by(), "nothing");
+        status.slot.wal_status = "lost".to_owned();
+        assert_eq!(status.held_by(), "its loss: it cannot go on");
+    }
+
+    #[test]
     fn text_and_json_say_the_same() {
         let status = status();
         let text = status.to_string();
@@ -214,12 +240,14 @@ mod tests {
             "acknowledged 0/100, server at 0/900",
             "2.0 KiB, about 0.0 s",
             "lost after 1.0 GiB more, in 17 min 4 s",
+            "held by       nobody reads it",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         let json = status.json();
         assert_eq!(json["acknowledged_lsn"], "0/100");
         assert_eq!(json["seconds_to_loss"], 1_024.0);
+        assert_eq!(json["held_by"], "nobody reads it");
         assert!(json["active_pid"].is_null());
     }
 }

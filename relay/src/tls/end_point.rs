@@ -1,8 +1,8 @@
 use ring::digest;
 
 /// Hash of a certificate (DER) by the algorithm of its signature, at least SHA-256; `None` for a
-/// signature algorithm that does not define one. It binds a login to the TLS session that it travels
-/// in. Source: RFC 5929, section 4.1.
+/// signature algorithm that does not define one. It binds a login to the TLS session that it
+/// travels in. Source: RFC 5929, section 4.1.
 pub fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     // Certificate ::= SEQUENCE { tbsCertificate SEQUENCE, signatureAlgorithm SEQUENCE { OID, .. } }
     let (_, body, _) = der(certificate)?;

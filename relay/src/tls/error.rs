@@ -2,7 +2,8 @@ use std::{error::Error, io, path::PathBuf};
 
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
 
-/// Why there is no TLS with a server. None of it changes by itself, so the relay stops: exit code 2.
+/// Why there is no TLS with a server. None of it changes by itself, so the relay stops: exit code
+/// 2.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file of certificates or a key cannot be read.

@@ -8,7 +8,7 @@ const START_TLS: &str = "start TLS with PostgreSQL at";
 async fn lab(server: &Certified, clients: &Authority, clients_must: bool) -> Lab {
     let encryption = Encryption {
         server,
-        clients,
+        clients: &clients.certificate(),
         clients_must,
     };
     let mut lab = Lab::with_encrypted_postgres(encryption).await;

@@ -22,11 +22,13 @@ async fn producer_and_consumer_know_the_broker_and_are_known_by_it() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let encryption = Encryption {
         server: &ours.server(&["localhost"]),
-        clients: &ours,
+        clients: &ours.certificate(),
         clients_must: true,
     };
     let mut lab = Lab::with_encrypted_rabbitmq(encryption).await;
     lab.allow(START_TLS);
+    // A broker under load closes a connection that it refuses before its reason is read.
+    lab.allow("Connection reset by peer");
     let nobody = knowing(lab.producer(), &lab, &ours);
     check_refusal(nobody, &[START_TLS, "asks for a client certificate"]).await;
     let stranger = knowing(lab.producer(), &lab, &ours);
@@ -52,7 +54,7 @@ async fn a_broker_that_is_not_who_it_should_be_is_refused() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let encryption = Encryption {
         server: &ours.server(&["localhost"]),
-        clients: &ours,
+        clients: &ours.certificate(),
         clients_must: false,
     };
     let mut lab = Lab::with_encrypted_rabbitmq(encryption).await;

@@ -1,6 +1,6 @@
-use std::{collections::VecDeque, fmt};
+use std::{collections::VecDeque, fmt, task::Waker};
 
-use pgevents_relay::delivery::{Confirmed, Outgoing, Outlet};
+use pgevents_relay::delivery::Sent;
 
 use crate::dice::Dice;
 
@@ -18,8 +18,20 @@ pub struct Broker {
     pub alarm: bool,
     /// Messages that were written and not read by the broker.
     pub wire: VecDeque<Message>,
-    /// What the broker has said and the relay has not heard.
+    /// What the broker has said and has not come to the relay.
     pub replies: VecDeque<Reply>,
+    /// What has come to the relay, and waits to be heard.
+    pub audible: Vec<Reply>,
+    /// Who waits to hear.
+    pub waker: Option<Waker>,
+    /// Which connection the relay has; what was sent over an earlier one goes nowhere.
+    pub connection: u64,
+    /// Which of them the relay has opened last; the others are gaps between two.
+    pub opened: u64,
+    /// Whether nobody can connect.
+    pub down: bool,
+    /// Largest body that it takes, in bytes.
+    pub largest_body: u64,
     /// Length of the queue.
     pub queue: usize,
     /// So many of its messages survive a crash.
@@ -43,8 +55,8 @@ pub struct Message {
 }
 
 impl Message {
-    fn confirmed(&self) -> Confirmed {
-        Confirmed {
+    fn sent(&self) -> Sent {
+        Sent {
             number: self.number,
             bytes: self.body.len() as u64,
         }
@@ -53,18 +65,21 @@ impl Message {
 
 /// What the broker says of a message.
 pub enum Reply {
-    /// It is in the queue, or in the parking queue.
-    Confirmed(Confirmed),
+    /// It is in the queue.
+    Confirmed(Sent),
+    /// It is in the parking queue.
+    Parked(Sent, Box<str>),
     /// No queue wants it.
-    Returned(Confirmed, Box<Message>),
+    Returned(Sent, Box<Message>),
     /// The queue refuses it.
-    Nacked(Confirmed),
+    Nacked(Sent),
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, Confirmed { number, .. }) = match self {
+        let (word, Sent { number, .. }) = match self {
             Self::Confirmed(message) => ("confirmed", message),
+            Self::Parked(message, _) => ("parked", message),
             Self::Returned(message, _) => ("returned", message),
             Self::Nacked(message) => ("nacked", message),
         };
@@ -94,13 +109,21 @@ pub enum Routed {
 }
 
 impl Broker {
+    /// A broker that takes bodies of up to so many bytes.
+    pub fn with_limit(largest_body: u64) -> Self {
+        Self {
+            largest_body,
+            ..Self::default()
+        }
+    }
+
     /// Reads the next message; `None`: there is none, or an alarm keeps it from reading.
     pub fn route(&mut self) -> Option<(Routed, Message)> {
         if self.alarm {
             return None;
         }
         let message = self.wire.pop_front()?;
-        let confirmed = message.confirmed();
+        let confirmed = message.sent();
         let unbound = match message.parked {
             true => self.parking_unbound,
             false => self.unbound,
@@ -111,7 +134,8 @@ impl Broker {
             (Routed::Refused, returned)
         } else if message.parked {
             parked = Some(message.clone());
-            (Routed::Parked, Reply::Confirmed(confirmed))
+            let reply = Reply::Parked(confirmed, message.routing_key.clone());
+            (Routed::Parked, reply)
         } else if self.full {
             (Routed::Refused, Reply::Nacked(confirmed))
         } else {
@@ -143,17 +167,31 @@ impl Broker {
         parked
     }
 
+    /// Some of what the broker has said comes to the relay.
+    pub fn deliver(&mut self, replies: usize) {
+        self.audible.extend(self.replies.drain(..replies));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// The connection is gone. What the broker has read stays in its queue; the caller has let it
     /// read as much of the wire as was on its way.
     pub fn cut(&mut self) {
+        self.connection += 1;
         self.wire.clear();
         self.replies.clear();
+        self.audible.clear();
         self.pending.clear();
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     /// The node dies and comes back with what it had confirmed and perhaps more of the queue.
     pub fn crash(&mut self, dice: &mut Dice) {
         self.cut();
+        self.down = true;
         self.alarm = false;
         self.queue = self.durable + dice.index(self.queue - self.durable + 1);
     }
@@ -169,17 +207,6 @@ impl Broker {
         self.parking_unbound = false;
         self.full = false;
         self.alarm = false;
-    }
-}
-
-impl Outlet for Broker {
-    fn publish(&mut self, number: u64, event: Outgoing<'_>) {
-        self.wire.push_back(Message {
-            number,
-            message_id: event.message_id.into(),
-            routing_key: event.routing_key.into(),
-            body: event.body.into(),
-            parked: false,
-        });
+        self.down = false;
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::Parser;
-use pgevents_simulation::{Tally, Violation, World};
+use pgevents_simulation::{Tally, Violation, run};
 
 /// Seeds that a thread takes at once.
 const SHARE: u64 = 500;
@@ -21,7 +21,7 @@ const SHARE: u64 = 500;
 /// Steps that are shown before a violation.
 const SHOWN_STEPS: usize = 80;
 
-/// Runs the relay's core between a fake server and a fake broker, once for each seed.
+/// Runs the relay's loop between a fake server, a fake broker and a fake disk, once for each seed.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev simulate", bin_name = "cargo dev simulate")]
 struct Arguments {
@@ -31,13 +31,16 @@ struct Arguments {
     /// The first of them
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     from: u64,
-    /// Print the steps of every seed
+    /// Print the steps of a seed that breaks a promise, and the relay's log of every seed
     #[arg(long)]
     trace: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.trace {
+        tracing_subscriber::fmt().with_writer(stderr).init();
+    }
     let started = Instant::now();
     match all(&arguments) {
         Ok(tally) => {
@@ -99,14 +102,14 @@ fn all(arguments: &Arguments) -> Result<Tally, Violation> {
 fn share(seeds: std::ops::Range<u64>, trace: bool) -> Result<Tally, Violation> {
     let mut sum = Tally::default();
     for seed in seeds {
-        sum += World::run(seed, trace)?;
+        sum += run(seed, trace)?;
     }
     Ok(sum)
 }
 
 /// Runs the seed again with its steps.
 fn print_violation(violation: &Violation) {
-    let again = World::run(violation.seed, true).err();
+    let again = run(violation.seed, true).err();
     let mut shown = again.as_ref().unwrap_or(violation).clone();
     let hidden = shown.steps.len().saturating_sub(SHOWN_STEPS);
     shown.steps.drain(..hidden);

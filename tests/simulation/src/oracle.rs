@@ -77,6 +77,17 @@ impl Oracle {
         Ok(())
     }
 
+    /// The slot is created behind so many events.
+    pub fn begins_after(&mut self, events: usize) {
+        let nobodys = Fact {
+            place: None,
+            refused: true,
+            done: true,
+        };
+        self.facts.clear();
+        self.facts.resize(events, nobodys);
+    }
+
     /// The broker has put a message at the end of its queue. Returns whether it was there before.
     pub fn stores(&mut self, message: &Message, wal: &Wal, plan: &Plan) -> Result<bool, String> {
         let event = self.identify(message, wal, plan)?;
@@ -182,15 +193,14 @@ impl Oracle {
     }
 
     fn expect_key(&mut self, item: &Item, event: usize) {
-        let time = if item.transaction { item.decided } else { 0 };
+        let (lsn, time) = match item.transaction {
+            true => (item.decided, item.decided),
+            false => (item.end, 0),
+        };
         let index = event - item.events.start;
         self.expected.clear();
         // Writing to a String cannot fail.
-        let _ = write!(
-            self.expected,
-            "{SYSTEM:016x}-{:016X}-{time:x}-{index}",
-            item.end
-        );
+        let _ = write!(self.expected, "{SYSTEM:016x}-{lsn:016X}-{time:x}-{index}");
     }
 
     fn expect_body(&mut self, item: &Item, event: usize, wal: &Wal, plan: &Plan) {
@@ -207,8 +217,7 @@ impl Oracle {
             write!(self.expected, "{{\"id\":{event}}}")
         };
         let bytes = self.expected.len();
-        if bytes as u64 > plan.policy.max_message_bytes && plan.policy.too_large == TooLarge::Marker
-        {
+        if bytes as u64 > plan.max_message_bytes && plan.policy.too_large == TooLarge::Marker {
             self.expected.clear();
             let _ = write!(
                 self.expected,
@@ -221,9 +230,15 @@ impl Oracle {
 
 /// The event that a `message_id` names.
 fn find<'w>(message_id: &str, wal: &'w Wal) -> Option<(&'w Item, usize)> {
-    let end = u64::from_str_radix(message_id.split('-').nth(1)?, 16).ok()?;
-    let index: usize = message_id.rsplit('-').next()?.parse().ok()?;
-    let at = wal.items.binary_search_by_key(&end, |item| item.end).ok()?;
+    let mut parts = message_id.split('-').skip(1);
+    let lsn = u64::from_str_radix(parts.next()?, 16).ok()?;
+    let (time, index) = (parts.next()?, parts.next()?.parse().ok()?);
+    let at = match time {
+        // A message outside of transactions.
+        "0" => wal.items.binary_search_by_key(&lsn, |item| item.end),
+        _ => wal.items.binary_search_by_key(&lsn, |item| item.decided),
+    };
+    let at = at.ok()?;
     let item = &wal.items[at];
     let event = item.events.start.checked_add(index)?;
     item.events.contains(&event).then_some((item, event))

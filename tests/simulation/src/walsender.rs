@@ -1,5 +1,3 @@
-use std::collections::VecDeque;
-
 use pgevents_proto::{
     Action, Begin, Column, Commit, FrameEncoder, Hello, Kind, Lsn, OutOfMemory, PROTOCOL_VERSION,
     Relation, ReplicaIdentity, RowBitmaps,
@@ -7,6 +5,7 @@ use pgevents_proto::{
 
 use crate::{
     dice::Dice,
+    link::Link,
     wal::{Item, Wal},
 };
 
@@ -17,61 +16,72 @@ pub const TABLE: &str = "public.orders";
 const PREFIX: &str = "pgevents:orders.paid";
 pub const MESSAGE_KEY: &str = "orders.paid";
 
+/// Wire type 7 does not exist.
+const NONSENSE: &[u8] = &[0x07];
+
 /// The slot, and the walsender that streams from it.
 #[derive(Debug, Default)]
 pub struct Walsender {
-    /// Position that is acknowledged; what was decided before it is not sent again.
+    /// Position that is acknowledged, and 0 before the slot is created; what was decided before it
+    /// is not sent again.
     pub confirmed: u64,
     /// The same as it stands on disk, where a crash goes back to.
     pub persisted: u64,
     /// Everything before it has been sent in the running session.
     pub sent: u64,
-    /// Messages on their way to the relay.
-    pub outbound: VecDeque<Sent>,
-    /// Reports on their way to the server.
-    pub inbound: VecDeque<u64>,
+    /// Whether nobody can connect.
+    pub down: bool,
+    /// Whether it streams.
+    pub streams: bool,
+    /// Whether the next frame is damaged.
+    pub damages: bool,
+    /// Whether one was.
+    pub damaged: bool,
     next_item: usize,
-    /// How many events of the next item were sent.
+    /// Whether the begin of the next item was sent, and how many of its events.
+    begun: bool,
     events_sent: usize,
     frame: FrameEncoder,
     greeted: bool,
 }
 
-/// One message of the stream.
-#[derive(Debug)]
-pub enum Sent {
-    /// A frame, with the position of its last row.
-    Frame { lsn: u64, bytes: Vec<u8> },
-    /// The server has sent everything before this position.
-    Keepalive(u64),
-}
-
 impl Walsender {
+    /// A server whose slot stands at `confirmed`; 0: it has none.
+    pub fn with_slot_at(confirmed: u64) -> Self {
+        Self {
+            confirmed,
+            persisted: confirmed,
+            ..Self::default()
+        }
+    }
+
     /// START_REPLICATION: streams from the later of both positions.
     pub fn start(&mut self, wal: &Wal, from: u64) {
         let from = from.max(self.confirmed);
         self.end();
         self.next_item = wal.items.partition_point(|item| item.decided < from);
         self.sent = from;
+        self.streams = true;
     }
 
-    /// The connection is gone, with everything on its way.
+    /// The session is over.
     pub fn end(&mut self) {
-        self.outbound.clear();
-        self.inbound.clear();
+        self.streams = false;
+        self.begun = false;
         self.events_sent = 0;
         self.greeted = false;
         self.frame.clear();
     }
 
-    /// The whole server dies and starts again.
+    /// The whole server dies.
     pub fn crash(&mut self) {
         self.end();
+        self.down = true;
         self.confirmed = self.persisted;
     }
 
     /// Sends some of what is next; `false`: there is nothing.
-    pub fn send(&mut self, wal: &Wal, dice: &mut Dice) -> bool {
+    pub fn send(&mut self, wal: &Wal, link: &mut Link, dice: &mut Dice) -> bool {
         let Some(item) = wal.items.get(self.next_item) else {
             self.sent = wal.end;
             return false;
@@ -80,35 +90,21 @@ impl Walsender {
         let lsn = self
             .write(item, wal, dice)
             .expect("there is memory for a frame");
-        let bytes = self.frame.bytes().to_vec();
-        self.outbound.push_back(Sent::Frame { lsn, bytes });
+        let head = [lsn.to_be_bytes(), wal.end.to_be_bytes(), [0; 8]];
+        let mut parts: Vec<&[u8]> = vec![b"w", head.as_flattened(), self.frame.bytes()];
+        if std::mem::take(&mut self.damages) {
+            self.damaged = true;
+            let at = if dice.once_in(2) { 2 } else { 3 };
+            parts.insert(at, NONSENSE);
+        }
+        link.send(&parts);
         true
     }
 
     /// Says how far it is, as it does when it is idle or has waited for long.
-    pub fn keepalive(&mut self) {
-        self.outbound.push_back(Sent::Keepalive(self.sent));
-    }
-
-    /// A frame on its way is damaged, at its start or at its end.
-    pub fn damage(&mut self, dice: &mut Dice) {
-        // Wire type 7 does not exist.
-        const NONSENSE: u8 = 0x07;
-        let frame = self.outbound.iter_mut().find_map(|sent| match sent {
-            Sent::Frame { bytes, .. } => Some(bytes),
-            Sent::Keepalive(_) => None,
-        });
-        if let Some(bytes) = frame {
-            let at = if dice.once_in(2) { 0 } else { bytes.len() };
-            bytes.insert(at, NONSENSE);
-        }
-    }
-
-    /// Takes the oldest report.
-    pub fn receive(&mut self) -> Option<u64> {
-        let report = self.inbound.pop_front()?;
-        self.confirmed = self.confirmed.max(report);
-        Some(report)
+    pub fn keepalive(&self, link: &mut Link, reply: bool) {
+        let head = [self.sent.to_be_bytes(), [0; 8]];
+        link.send(&[b"k", head.as_flattened(), &[u8::from(reply)]]);
     }
 
     /// Fills a frame with the next events; returns the position that goes with it.
@@ -124,8 +120,9 @@ impl Walsender {
             self.item_sent(item);
             return Ok(item.end);
         }
-        if self.events_sent == 0 {
+        if !std::mem::replace(&mut self.begun, true) {
             let begin = Begin {
+                commit_lsn: Lsn(item.decided),
                 end_lsn,
                 commit_time: item.decided as i64,
                 xid: self.next_item as u32,
@@ -153,6 +150,7 @@ impl Walsender {
 
     fn item_sent(&mut self, item: &Item) {
         self.next_item += 1;
+        self.begun = false;
         self.events_sent = 0;
         self.sent = self.sent.max(item.end);
     }

@@ -1,70 +1,87 @@
 mod fault;
-mod session;
+mod relay_side;
 
-use std::{fmt, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use pgevents_relay::delivery::Next;
+use pgevents_relay::position::StateFile;
+
+use tokio::time::Instant;
 
 use crate::{
     broker::{Broker, Message, Routed},
     dice::Dice,
-    history::{History, Tally},
+    disk::Disk,
+    history::History,
+    link::{Link, Said},
     oracle::Oracle,
     plan::Plan,
-    relay::Relay,
     wal::Wal,
     walsender::Walsender,
 };
 
-/// A promise was broken: the seed that does it again, what was seen, and what led to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The seed.
-    pub seed: u64,
-    /// What was seen.
-    pub finding: String,
-    /// The steps up to it, if they were asked for.
-    pub steps: Vec<String>,
-}
+/// Name of the slot and of its database.
+pub const SLOT: &str = "s";
+pub const DATABASE: &str = "d";
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.steps {
-            writeln!(f, "  {line}")?;
-        }
-        write!(f, "seed {}: {}", self.seed, self.finding)
-    }
-}
+/// Most bytes that wait between the server and the relay.
+const SOCKET: usize = 64 * 1024;
 
-/// One run: a server, a relay and a broker, and the time.
+/// Everything around the relay: a server, a broker, a disk, and who knows what has to become of it.
 #[derive(Debug)]
 pub struct World {
-    seed: u64,
-    dice: Dice,
-    plan: Plan,
-    now: Duration,
-    wal: Wal,
-    server: Walsender,
-    broker: Broker,
-    relay: Option<Relay>,
-    oracle: Oracle,
+    pub dice: Dice,
+    pub plan: Plan,
+    pub wal: Wal,
+    pub server: Walsender,
+    pub link: Link,
+    pub broker: Broker,
+    pub disk: Disk,
+    pub oracle: Oracle,
+    /// What the running process of the relay has done.
+    pub relay: Deeds,
     /// Whether faults still happen, and the log still grows.
-    unrest: bool,
-    history: History,
+    pub unrest: bool,
+    pub history: History,
+    /// The first promise that was broken.
+    pub finding: Option<String>,
 }
 
-/// Why a step does not lead to the next one.
-#[derive(Debug)]
-enum Interrupt {
-    /// The relay drops both connections and will connect again.
-    Session(&'static str),
-    /// The relay's process ends.
-    Process(&'static str),
-    /// A promise is broken.
-    Finding(String),
+/// What a relay has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deeds {
+    /// End of the last transaction that it has read in this session.
+    pub committed: u64,
+    /// Highest position that this process has reported.
+    pub reported: u64,
+    /// Highest position that any has.
+    pub ever_reported: u64,
+    /// How often it has heard that a message was refused.
+    pub refusals: u64,
+    /// When its session has last written a report; `None`: it has no session.
+    pub reported_at: Option<Instant>,
 }
 
-type Step<T = ()> = Result<T, Interrupt>;
+/// What has to be done to the relay's process itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing: it goes on.
+    Nothing,
+    /// Its disk does some work.
+    Work,
+    /// It is killed, and its disk has written so many bytes more.
+    Kill(usize),
+    /// It is asked to stop.
+    Stop,
+    /// Nothing happens for so long.
+    Stall(Duration),
+}
+
+/// The world in the hands of all who are part of it. One thread does everything.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Mutex<World>>);
 
 /// What may happen in a step.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +89,13 @@ enum Act {
     Write,
     Send,
     Keepalive,
+    Arrive,
     Receive,
     Checkpoint,
     Route,
     Answer,
-    Read,
-    Hear,
-    Report,
+    Deliver,
+    Work,
     Tick,
     Fault,
 }
@@ -88,201 +105,213 @@ const ACTS: [(u32, Act); 12] = [
     (20, Act::Write),
     (12, Act::Send),
     (3, Act::Keepalive),
+    (20, Act::Arrive),
     (6, Act::Receive),
     (1, Act::Checkpoint),
     (24, Act::Route),
     (12, Act::Answer),
-    (20, Act::Read),
-    (12, Act::Hear),
-    (6, Act::Report),
+    (12, Act::Deliver),
+    (6, Act::Work),
     (1, Act::Tick),
     (8, Act::Fault),
 ];
 
+impl Shared {
+    pub fn new(world: World) -> Self {
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl World {
-    /// Runs a seed to its end: unrest, then peace, in which everything has to arrive.
-    ///
-    /// # Errors
-    ///
-    /// The promise that was broken; with the steps that led to it if `trace`.
-    pub fn run(seed: u64, trace: bool) -> Result<Tally, Violation> {
+    /// The world of a seed, before anything has happened.
+    pub fn of(seed: u64, trace: bool) -> Self {
         let mut dice = Dice::of(seed);
         let plan = Plan::of(&mut dice);
-        let mut world = Self {
-            seed,
+        let wal = Wal::new();
+        let confirmed = match plan.slot_exists {
+            true => wal.end,
+            false => 0,
+        };
+        let mut history = History {
+            lines: trace.then(Vec::new),
+            ..History::default()
+        };
+        history.note(|| format!("{plan:?}"));
+        Self {
             dice,
             plan,
-            now: Duration::ZERO,
-            wal: Wal::new(),
-            server: Walsender::default(),
-            broker: Broker::default(),
-            relay: None,
+            wal,
+            server: Walsender::with_slot_at(confirmed),
+            link: Link::default(),
+            broker: Broker::with_limit(plan.max_message_bytes),
+            disk: Disk::default(),
             oracle: Oracle::default(),
+            relay: Deeds::default(),
             unrest: true,
-            history: History::default(),
-        };
-        world.history.lines = trace.then(Vec::new);
-        match world.live() {
-            Ok(()) => Ok(Tally {
-                seeds: 1,
-                events: world.wal.events() as u64,
-                ..world.history.tally
-            }),
-            Err(finding) => Err(Violation {
-                seed: world.seed,
-                finding,
-                steps: world.history.lines.unwrap_or_default(),
-            }),
+            history,
+            finding: None,
         }
     }
 
-    fn live(&mut self) -> Result<(), String> {
-        self.history.note(|| format!("{:?}", self.plan));
-        for _ in 0..self.plan.steps {
-            self.step()?;
-        }
-        self.unrest = false;
-        self.broker.heal();
-        self.history.note(|| "peace".to_owned());
-        let patience = 3_000 + 200 * self.wal.events();
-        for step in 0..patience {
-            self.step()?;
-            if step % 32 == 0 && self.is_done() {
-                return Ok(());
+    /// The file that the relay keeps its position in; `None`: the slot alone does.
+    pub fn state_file(&self) -> Option<StateFile<Disk>> {
+        let file = || StateFile::on(self.disk.clone(), "state".into());
+        self.plan.state_file.then(file)
+    }
+
+    /// One step of one part.
+    pub fn act(&mut self) -> Order {
+        self.history.tally.steps += 1;
+        match self.dice.pick(&ACTS) {
+            Act::Write if self.unrest => self.wal.grow(&mut self.dice, self.plan.longest_text),
+            Act::Checkpoint => self.server.persisted = self.server.confirmed,
+            Act::Send if self.can_send() => {
+                self.server.send(&self.wal, &mut self.link, &mut self.dice);
+            }
+            Act::Keepalive if self.can_send() => {
+                let reply = self.dice.once_in(4);
+                self.server.keepalive(&mut self.link, reply);
+            }
+            Act::Write | Act::Send | Act::Keepalive => {}
+            Act::Arrive => self.arrive(),
+            Act::Receive => drop(self.receive()),
+            Act::Route => drop(self.route()),
+            Act::Answer => self.answer(),
+            Act::Deliver => {
+                let replies = self.dice.index(self.broker.replies.len() + 1);
+                self.broker.deliver(replies);
+            }
+            Act::Work => return Order::Work,
+            Act::Tick => {
+                return Order::Stall(Duration::from_millis(self.dice.number(1_000..3_000)));
+            }
+            Act::Fault if self.unrest && self.dice.once_in(self.plan.fault_once_in / 8 + 1) => {
+                return self.fault();
+            }
+            Act::Fault => {
+                self.server.down &= !self.dice.once_in(4);
+                self.broker.down &= !self.dice.once_in(4);
             }
         }
-        Err(match self.oracle.missing(&self.wal, &self.broker) {
+        Order::Nothing
+    }
+
+    /// Everything works from now on, and nothing new is written.
+    pub fn heal(&mut self) {
+        self.unrest = false;
+        self.server.down = false;
+        self.broker.heal();
+        self.disk.set_full(false);
+        self.history.note(|| "peace".to_owned());
+    }
+
+    /// Whether everything has arrived, and the server knows.
+    pub fn is_done(&mut self) -> bool {
+        self.server.confirmed >= self.wal.end
+            && self.oracle.missing(&self.wal, &self.broker).is_none()
+    }
+
+    /// What is left to do in a world without faults.
+    pub fn left(&mut self) -> String {
+        match self.oracle.missing(&self.wal, &self.broker) {
             Some(event) => format!("event {event} never arrives"),
             None => format!(
                 "the slot stays at {}, though everything up to {} has arrived",
                 self.server.confirmed, self.wal.end
             ),
-        })
-    }
-
-    fn is_done(&mut self) -> bool {
-        self.server.confirmed >= self.wal.end
-            && self.oracle.missing(&self.wal, &self.broker).is_none()
-    }
-
-    /// One step of one part, and what follows from it for the relay.
-    fn step(&mut self) -> Result<(), String> {
-        match self.act(true) {
-            Ok(()) => Ok(()),
-            Err(Interrupt::Session(why)) => {
-                self.history.note(|| format!("session ends: {why}"));
-                self.end_session()
-            }
-            Err(Interrupt::Process(why)) => {
-                self.history.note(|| format!("relay ends: {why}"));
-                self.end_session()?;
-                self.cut_broker().map_err(text)?;
-                self.relay = None;
-                Ok(())
-            }
-            Err(Interrupt::Finding(finding)) => Err(finding),
         }
     }
 
-    /// `reads`: the relay is not waiting inside of a frame.
-    fn act(&mut self, reads: bool) -> Step {
-        self.history.tally.steps += 1;
-        let act = self.dice.pick(&ACTS);
-        match act {
-            Act::Write if self.unrest => self.wal.grow(&mut self.dice, self.plan.longest_text),
-            Act::Checkpoint => self.server.persisted = self.server.confirmed,
-            Act::Send if self.streams() => self.send(),
-            Act::Keepalive if self.streams() => self.server.keepalive(),
-            Act::Write | Act::Send | Act::Keepalive => {}
-            Act::Receive => drop(self.receive()),
-            Act::Route => drop(self.route()?),
-            Act::Answer => self.answer()?,
-            Act::Read if !reads => {}
-            Act::Read if self.streams() => self.read()?,
-            Act::Read => self.connect()?,
-            Act::Hear => self.hear()?,
-            Act::Report => self.report(),
-            Act::Tick => self.tick()?,
-            Act::Fault if self.unrest && self.dice.once_in(self.plan.fault_once_in / 8 + 1) => {
-                self.fault()?;
-            }
-            Act::Fault => {}
-        }
-        self.look(reads)
+    /// Keeps the first promise that was broken.
+    pub fn find(&mut self, finding: String) {
+        self.history.note(|| format!("finding: {finding}"));
+        self.finding.get_or_insert(finding);
     }
 
-    /// What the core decides is looked at after every step.
-    fn look(&mut self, reads: bool) -> Step {
-        self.oracle.sent = self.oracle.sent.max(self.server.sent);
-        let Some(relay) = self.relay.as_ref().filter(|relay| relay.streams) else {
-            return Ok(());
+    fn judge(&mut self, judged: Result<(), String>) {
+        if let Err(finding) = judged {
+            self.find(finding);
+        }
+    }
+
+    fn can_send(&self) -> bool {
+        self.server.streams && self.link.under_way() < SOCKET
+    }
+
+    /// Some of what the server has sent comes to the relay, cut anywhere.
+    fn arrive(&mut self) {
+        let most = self.link.under_way();
+        let bytes = match self.dice.once_in(3) {
+            true => self.dice.index(most + 1),
+            false => most,
         };
-        let delivery = &relay.feed.delivery;
-        let position = delivery.acknowledge().0;
-        let finished = reads && delivery.next() == Next::Finish;
-        self.oracle
-            .acknowledges(position, &self.wal, &self.broker)
-            .map_err(Interrupt::Finding)?;
-        match finished {
-            true => self.finish(),
-            false => Ok(()),
+        self.link.arrive(bytes);
+    }
+
+    /// The server reads what the relay says; `None`: nothing.
+    fn receive(&mut self) -> Option<Said> {
+        let said = self.link.receive()?;
+        match said {
+            Said::Report { flush, ask } => {
+                self.server.confirmed = self.server.confirmed.max(flush);
+                self.history.tally.reports += 1;
+                self.history.note(|| format!("server: hears {flush}"));
+                if ask && self.server.streams {
+                    self.server.keepalive(&mut self.link, false);
+                }
+            }
+            Said::Done => {
+                let (committed, confirmed) = (self.relay.committed, self.server.confirmed);
+                // What cannot be written to the file is not acknowledged.
+                let recorded = !self.plan.state_file || !self.disk.has_failed();
+                if committed > confirmed && recorded {
+                    self.find(format!(
+                        "a clean stop at {confirmed} leaves a transaction up to {committed} to be \
+                         sent again"
+                    ));
+                }
+                self.history.tally.stops += 1;
+                self.history.note(|| "server: the stream ends".to_owned());
+                self.server.end();
+                self.link.close();
+            }
+            Said::Goodbye => {}
         }
+        Some(said)
     }
 
-    fn streams(&self) -> bool {
-        self.relay.as_ref().is_some_and(|relay| relay.streams)
-    }
-
-    fn send(&mut self) {
-        self.server.send(&self.wal, &mut self.dice);
-    }
-
-    fn receive(&mut self) -> Option<u64> {
-        let position = self.server.receive()?;
-        self.history.tally.reports += 1;
-        self.history
-            .note(|| format!("server: confirmed {}", self.server.confirmed));
-        Some(position)
-    }
-
-    fn route(&mut self) -> Step<bool> {
+    fn route(&mut self) -> bool {
         let Some((routed, message)) = self.broker.route() else {
-            return Ok(false);
+            return false;
         };
         let (oracle, wal, plan) = (&mut self.oracle, &self.wal, &self.plan);
-        match routed {
-            Routed::Stored => {
-                let stored = oracle.stores(&message, wal, plan);
-                let repeated = stored.map_err(Interrupt::Finding)?;
+        let judged = match routed {
+            Routed::Stored => oracle.stores(&message, wal, plan).map(|repeated| {
                 self.history.tally.repeated += u64::from(repeated);
-            }
-            Routed::Parked => {}
+            }),
+            Routed::Parked => Ok(()),
             Routed::Refused => {
-                let refused = oracle.refuses(&message, wal, plan);
-                refused.map_err(Interrupt::Finding)?;
                 self.history.tally.refused += 1;
+                oracle.refuses(&message, wal, plan)
             }
-        }
+        };
+        self.judge(judged);
         let Message {
             number, message_id, ..
         } = message;
         self.history
             .note(|| format!("broker: {number}, {message_id}: {routed:?}"));
-        Ok(true)
+        true
     }
 
-    fn answer(&mut self) -> Step {
+    fn answer(&mut self) {
         for message in self.broker.answer(&mut self.dice) {
             let parked = self.oracle.parks(&message, &self.wal, &self.plan);
-            parked.map_err(Interrupt::Finding)?;
+            self.judge(parked);
         }
-        Ok(())
-    }
-}
-
-fn text(interrupt: Interrupt) -> String {
-    match interrupt {
-        Interrupt::Session(why) | Interrupt::Process(why) => why.to_owned(),
-        Interrupt::Finding(finding) => finding,
     }
 }

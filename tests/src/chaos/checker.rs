@@ -57,8 +57,9 @@ impl Checker {
     ///
     /// # Errors
     ///
-    /// [`Violation::Gap`] when an event before it is missing, [`Violation::Changed`] when a repeated
-    /// event is not what it was, [`Violation::Unexpected`] when the database holds another one.
+    /// [`Violation::Gap`] when an event before it is missing, [`Violation::Changed`] when a
+    /// repeated event is not what it was, [`Violation::Unexpected`] when the database holds another
+    /// one.
     pub fn arrived(&mut self, message: &Message<'_>) -> Result<Arrival, Violation> {
         let sighting = Sighting {
             id: hash(message.id.as_bytes()),
@@ -91,8 +92,8 @@ impl Checker {
         Ok(Arrival::Duplicate)
     }
 
-    /// The second slot says that this is the event of a number. A slot whose position went back in a
-    /// crash says the same again.
+    /// The second slot says that this is the event of a number. A slot whose position went back in
+    /// a crash says the same again.
     ///
     /// # Errors
     ///

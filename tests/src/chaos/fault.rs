@@ -16,7 +16,8 @@ use super::stage::Stage;
 /// A way to hurt one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Fault {
-    /// kill -9 of the relay; in every third round the queue is compared with the slot before the next one starts
+    /// kill -9 of the relay; in every third round the queue is compared with the slot before the
+    /// next one starts
     RelayKill,
     /// SIGSTOP of the relay, now and then for longer than wal_sender_timeout
     RelayStop,
@@ -50,7 +51,8 @@ pub enum Fault {
     ExchangeDelete,
     /// The (empty) queue is deleted until the relay complains, then made and bound again
     QueueDelete,
-    /// The queue is full and refuses events (nack) until the relay complains; nobody reads it meanwhile
+    /// The queue is full and refuses events (nack) until the relay complains; nobody reads it
+    /// meanwhile
     QueueFull,
     /// The relay's permissions are taken away: exit 20
     PermissionRevoke,

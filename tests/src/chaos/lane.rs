@@ -44,9 +44,9 @@ impl Lane {
         Self { side, direction }
     }
 
-    /// How many bytes a sweep covers: greeting, login and everything else until the first event goes,
-    /// and as much of what follows as the lane carries in half a second under load. Of reports of
-    /// progress and of confirms that is not much.
+    /// How many bytes a sweep covers: greeting, login and everything else until the first event
+    /// goes, and as much of what follows as the lane carries in half a second under load. Of
+    /// reports of progress and of confirms that is not much.
     pub const fn span(self) -> u64 {
         match (self.side, self.direction) {
             (Side::Postgres, Direction::ToServer) => 1_800,
@@ -67,8 +67,8 @@ impl Lane {
 }
 
 impl CutPoint {
-    /// So many points, the lanes in turn: in each, three quarters evenly over its first 4 KiB and the
-    /// others evenly over the rest of its span.
+    /// So many points, the lanes in turn: in each, three quarters evenly over its first 4 KiB and
+    /// the others evenly over the rest of its span.
     pub fn sweep(count: u64) -> Vec<Self> {
         let lanes = Lane::ALL.len() as u64;
         let of_lane = count.div_ceil(lanes).max(1);

@@ -53,8 +53,8 @@ impl Report {
         self.rounds.push(round);
     }
 
-    /// Adds what is known at the end: time, events written, events repeated, and the relay's highest
-    /// resident memory in bytes.
+    /// Adds what is known at the end: time, events written, events repeated, and the relay's
+    /// highest resident memory in bytes.
     pub fn finish(&mut self, took: Duration, events: u64, duplicates: u64, peak_memory: u64) {
         self.took = took;
         self.events = events;

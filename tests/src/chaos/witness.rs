@@ -21,7 +21,8 @@ const TAG: &str = "witness";
 const PREFETCH: u16 = 4_000;
 const ACK_EVERY: u32 = 500;
 
-/// How long a broker that has just started may refuse a reader: a quorum queue first elects a leader.
+/// How long a broker that has just started may refuse a reader: a quorum queue first elects a
+/// leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(50);
 

@@ -3,8 +3,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::engine::Engine;
 use crate::lab::{LabError, Process};
+use pgevents_dev::engine::Engine;
 
 /// How long a container may take to come up, be healthy, or print what is awaited. RabbitMQ on a
 /// busy machine needs a good part of it.

@@ -6,11 +6,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::IMAGES;
 use super::container::{Container, Moment};
-use super::engine::{self, Engine};
 use crate::dist;
-use crate::lab::{Process, guardian, port};
+use pgevents_dev::engine::IMAGES;
+use pgevents_dev::engine::{self, Engine};
+use pgevents_servers::{Process, guardian, port};
 
 /// How long the first start may take, the images being built already.
 const START: Duration = Duration::from_secs(300);

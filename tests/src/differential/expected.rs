@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 
-/// Values at least this long in text may be stored outside of the row, so that an update which leaves
-/// them alone has nothing of them in the WAL; in bytes.
+/// Values at least this long in text may be stored outside of the row, so that an update which
+/// leaves them alone has nothing of them in the WAL; in bytes.
 const TOASTABLE: usize = 1_500;
 
 /// What the trigger noted of one row change.

@@ -246,7 +246,8 @@ fn hex(rng: &mut Rng) -> String {
         .collect()
 }
 
-/// Not the JSON `null`: row_to_json shows it like an SQL NULL, so the oracle cannot tell them apart.
+/// Not the JSON `null`: row_to_json shows it like an SQL NULL, so the oracle cannot tell them
+/// apart.
 fn json(rng: &mut Rng) -> String {
     let values = [
         r#"{"a": 1.10, "b": [null, true, "é\u0001"]}"#,

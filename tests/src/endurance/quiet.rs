@@ -27,8 +27,9 @@ impl fmt::Display for Quiet {
     }
 }
 
-/// A transaction of `rows` rows of a table that is left out. While the server replays it, nothing is
-/// sent: that is not the silence of a dead server, and the stream goes on. The lab has no slot yet.
+/// A transaction of `rows` rows of a table that is left out. While the server replays it, nothing
+/// is sent: that is not the silence of a dead server, and the stream goes on. The lab has no slot
+/// yet.
 pub async fn unwanted_transaction(lab: &mut Lab, rows: u64) -> Quiet {
     lab.sql(
         "CREATE TABLE unwanted (id bigint); CREATE TABLE wanted (id bigint PRIMARY KEY);

@@ -43,8 +43,8 @@ impl fmt::Display for Stalled {
 }
 
 /// A broker with a memory alarm for `stall`, and a server that gives up a silent relay after a
-/// second: the stream stands all the time, and a relay that is told to stop then gives up what is on
-/// its way in time and loses nothing. The lab's broker must be its own.
+/// second: the stream stands all the time, and a relay that is told to stop then gives up what is
+/// on its way in time and loses nothing. The lab's broker must be its own.
 pub async fn stalled_broker(lab: &mut Lab, stall: Duration) -> Stalled {
     lab.allow("the broker takes no events (resource alarm): waiting");
     lab.allow("stopped without all confirms");

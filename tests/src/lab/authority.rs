@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pgevents_servers::Certified;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
@@ -14,26 +15,6 @@ use tempfile::TempDir;
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
-}
-
-/// A certificate with its private key, both in PEM form.
-#[derive(Clone, Debug)]
-pub struct Certified {
-    /// The certificate.
-    pub certificate: String,
-    /// The key, PKCS#8.
-    pub key: String,
-}
-
-/// Whose certificate a private server shows, and whose certificates it accepts from clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Encryption<'a> {
-    /// The server's own certificate.
-    pub server: &'a Certified,
-    /// Who has to have signed those of clients.
-    pub clients: &'a Authority,
-    /// Whether a client without a certificate is refused.
-    pub clients_must: bool,
 }
 
 impl Authority {

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::process::PATIENCE;
 use super::relay::Relay;
+use pgevents_servers::PATIENCE;
 
 /// How often a page is asked for until it says what a test waits for.
 const POLL: Duration = Duration::from_millis(100);

@@ -8,11 +8,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::error::{During, LabError};
 use super::fail;
 use super::monitoring::Monitoring;
-use super::port;
-use super::process::Process;
+use pgevents_servers::Process;
+use pgevents_servers::port;
+use pgevents_servers::{During, ServerError as LabError};
 
 /// A Prometheus server: running, and gone with its data when the value is dropped.
 #[derive(Debug)]

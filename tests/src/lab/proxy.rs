@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::error::{During, LabError};
+use pgevents_servers::{During, ServerError as LabError};
 
 /// What happens to the bytes. A change counts at once, for open connections too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub enum Fault {
     /// stream, once, while the other direction of it lives on.
     HalfCloseAfter(u64),
     /// Bytes are swallowed without a word, and neither side learns that the other has closed. A
-    /// connection that lost bytes stays dumb in both directions when the fault is gone, as TCP never
-    /// leaves bytes out.
+    /// connection that lost bytes stays dumb in both directions when the fault is gone, as TCP
+    /// never leaves bytes out.
     Blackhole,
     /// Nothing passes, nothing is lost: the bytes go on when the fault is gone.
     Stall,
@@ -141,7 +141,8 @@ impl Proxy {
         }
     }
 
-    /// How often [`Fault::CutAfter`] and [`Fault::HalfCloseAfter`] have struck, as a value to wait for.
+    /// How often [`Fault::CutAfter`] and [`Fault::HalfCloseAfter`] have struck, as a value to wait
+    /// for.
     pub fn struck(&self) -> watch::Receiver<u64> {
         self.state.struck.subscribe()
     }

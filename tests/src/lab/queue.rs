@@ -13,7 +13,7 @@ use lapin::{Connection, ConnectionProperties, Consumer, ExchangeKind};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::process::PATIENCE;
+use pgevents_servers::PATIENCE;
 
 /// Messages that the broker may send ahead of the acknowledgements.
 const PREFETCH: u16 = 4_000;
@@ -82,7 +82,8 @@ impl Event {
     }
 }
 
-/// A durable queue that is bound with `#` to a durable topic exchange, and its consumer. Declared before the relay starts, so nothing that the relay publishes is unroutable.
+/// A durable queue that is bound with `#` to a durable topic exchange, and its consumer. Declared
+/// before the relay starts, so nothing that the relay publishes is unroutable.
 pub struct Queue {
     url: String,
     exchange: String,

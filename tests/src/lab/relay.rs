@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use super::fail;
-use super::process::Process;
 use super::tidiness::Tidiness;
 use crate::dist;
+use pgevents_servers::Process;
 
 /// The environment and flags of a relay that is about to be started.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl<'lab> RelayCommand<'lab> {
         self
     }
 
-    /// Its output goes to a terminal, which is made by `script` of util-linux; the terminal's text, with
-    /// what it logs, is then its standard output.
+    /// Its output goes to a terminal, which is made by `script` of util-linux; the terminal's text,
+    /// with what it logs, is then its standard output.
     #[must_use]
     pub fn on_a_terminal(mut self) -> Self {
         self.terminal = true;

@@ -35,6 +35,16 @@ impl Lab {
         .await;
     }
 
+    /// Waits until somebody reads from this lab's slot.
+    pub async fn slot_is_taken(&self) {
+        let name = &self.name;
+        self.sql(&format!(
+            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_replication_slots
+               WHERE slot_name = '{name}' AND active) LOOP END LOOP; END $$"
+        ))
+        .await;
+    }
+
     /// Waits until no session uses this lab's slot: the server notices the end of a reader later
     /// than the reader.
     pub async fn slot_is_free(&self) {

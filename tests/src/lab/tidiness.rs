@@ -7,9 +7,9 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::error::LabError;
-use super::log::Log;
-use super::process::Process;
+use pgevents_servers::Log;
+use pgevents_servers::Process;
+use pgevents_servers::ServerError as LabError;
 
 /// What one test started and what it expects to see in the logs.
 #[derive(Debug)]

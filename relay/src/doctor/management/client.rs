@@ -12,10 +12,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{
-    config::ManagementUrl,
-    tls::{Trust, server_name},
-};
+use super::ManagementUrl;
+use crate::tls::{Trust, server_name};
 
 /// Longest time for one question.
 const PATIENCE: Duration = Duration::from_secs(10);

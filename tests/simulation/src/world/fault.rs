@@ -1,6 +1,8 @@
 //! What goes wrong.
 
-use super::{Interrupt, Step, World};
+use std::time::Duration;
+
+use super::{Order, World};
 
 /// What may go wrong.
 #[derive(Clone, Copy, Debug)]
@@ -13,13 +15,14 @@ enum Fault {
     Binding,
     ParkingBinding,
     FullQueue,
+    FullDisk,
     Alarm,
     Damage,
     Stall,
     Stop,
 }
 
-const FAULTS: [(u32, Fault); 12] = [
+const FAULTS: [(u32, Fault); 13] = [
     (4, Fault::CutServer),
     (4, Fault::CutBroker),
     (3, Fault::KillRelay),
@@ -28,95 +31,67 @@ const FAULTS: [(u32, Fault); 12] = [
     (2, Fault::Binding),
     (1, Fault::ParkingBinding),
     (2, Fault::FullQueue),
+    (1, Fault::FullDisk),
     (2, Fault::Alarm),
     (1, Fault::Damage),
     (1, Fault::Stall),
-    (2, Fault::Stop),
+    (3, Fault::Stop),
 ];
 
 impl World {
-    pub(super) fn fault(&mut self) -> Step {
+    pub(super) fn fault(&mut self) -> Order {
         let fault = self.dice.pick(&FAULTS);
         self.history.note(|| format!("fault: {fault:?}"));
         match fault {
-            Fault::CutServer => self.cut_server("the server is cut off"),
+            Fault::CutServer => self.cut_server(),
             Fault::CutBroker => {
                 self.history.tally.cuts += 1;
-                self.cut_broker()?;
-                self.session_fails("the broker is cut off")
+                self.cut_broker();
             }
             Fault::KillRelay => {
                 self.history.tally.crashes += 1;
-                self.relay = None;
-                self.cut_broker()?;
-                Err(Interrupt::Process("killed"))
+                return Order::Kill(self.dice.index(400));
             }
             Fault::KillServer => {
                 self.history.tally.crashes += 1;
-                let ended = self.cut_server("the server has died");
+                self.cut_server();
                 self.server.crash();
-                ended
             }
             Fault::KillBroker => {
                 self.history.tally.crashes += 1;
-                self.cut_broker()?;
+                self.cut_broker();
                 self.broker.crash(&mut self.dice);
                 self.oracle.crashes(self.broker.queue);
-                self.session_fails("the broker has died")
             }
-            Fault::Binding => {
-                self.broker.unbound = !self.broker.unbound;
-                Ok(())
+            Fault::Binding => self.broker.unbound = !self.broker.unbound,
+            Fault::ParkingBinding => self.broker.parking_unbound = !self.broker.parking_unbound,
+            Fault::FullQueue => self.broker.full = !self.broker.full,
+            Fault::FullDisk => self.disk.set_full(!self.disk.is_full()),
+            Fault::Alarm => self.broker.alarm = !self.broker.alarm,
+            Fault::Damage => self.server.damages = true,
+            Fault::Stall => {
+                return Order::Stall(Duration::from_millis(self.dice.number(20_000..90_000)));
             }
-            Fault::ParkingBinding => {
-                self.broker.parking_unbound = !self.broker.parking_unbound;
-                Ok(())
-            }
-            Fault::FullQueue => {
-                self.broker.full = !self.broker.full;
-                Ok(())
-            }
-            Fault::Alarm => {
-                self.broker.alarm = !self.broker.alarm;
-                Ok(())
-            }
-            Fault::Damage => {
-                self.server.damage(&mut self.dice);
-                Ok(())
-            }
-            Fault::Stall => (0..30).try_for_each(|_| self.tick()),
-            Fault::Stop => {
-                if let Some(relay) = &mut self.relay {
-                    relay.feed.delivery.stop();
-                }
-                Ok(())
-            }
+            Fault::Stop => return Order::Stop,
         }
+        Order::Nothing
     }
 
     /// The connection to the server breaks; some of the reports on their way still arrive.
-    fn cut_server(&mut self, reason: &'static str) -> Step {
+    pub(crate) fn cut_server(&mut self) {
         self.history.tally.cuts += 1;
-        for _ in 0..self.dice.index(self.server.inbound.len() + 1) {
+        for _ in 0..self.dice.index(4) {
             self.receive();
         }
+        self.link.cut();
         self.server.end();
-        self.session_fails(reason)
     }
 
     /// The connection to the broker breaks; some of the messages on their way still arrive.
-    pub(super) fn cut_broker(&mut self) -> Step {
+    pub(crate) fn cut_broker(&mut self) {
         for _ in 0..self.dice.index(self.broker.wire.len() + 1) {
-            self.route()?;
+            self.route();
         }
         self.broker.cut();
-        Ok(())
-    }
-
-    fn session_fails(&self, reason: &'static str) -> Step {
-        match self.streams() {
-            true => Err(Interrupt::Session(reason)),
-            false => Ok(()),
-        }
     }
 }

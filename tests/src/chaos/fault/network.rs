@@ -103,7 +103,8 @@ impl Stage {
     }
 
     /// Sets a fault that happens once, after so many bytes of a lane, for the connections that are
-    /// open or, when `fresh`, for those that follow after these are reset. Says whether it happened.
+    /// open or, when `fresh`, for those that follow after these are reset. Says whether it
+    /// happened.
     async fn strike(&mut self, lane: Lane, fault: Fault, fresh: bool) -> (Blow, bool) {
         let proxy = self.proxy(lane.side);
         let mut strikes = proxy.struck();

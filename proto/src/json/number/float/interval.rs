@@ -6,9 +6,9 @@ const MAX_DIGITS: u32 = 17;
 /// The numbers that are nearer to one float than to its neighbours.
 ///
 /// A number half-way between two floats reads back as the one with the even mantissa, and other
-/// printers of shortest digits make use of that. PostgreSQL does not (`acceptBounds` is false in its
-/// Ryu), since not every reader rounds so. It matters only where the half-way points are integers
-/// with few enough digits: below, they have more digits than any float needs.
+/// printers of shortest digits make use of that. PostgreSQL does not (`acceptBounds` is false in
+/// its Ryu), since not every reader rounds so. It matters only where the half-way points are
+/// integers with few enough digits: below, they have more digits than any float needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interval {
     /// The float is `mantissa * 2^exponent`.
