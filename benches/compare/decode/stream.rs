@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
 use pgevents_proto::Lsn;
-use pgevents_relay::postgres::{Postgres, SESSION_SETTINGS};
+use pgevents_relay::postgres::{PINNED, Postgres};
 use pgevents_relay::replication::start_replication;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::{backend, frontend};
@@ -89,7 +89,7 @@ impl Stream {
             ("database", address.database.as_str()),
             ("replication", "database"),
         ];
-        let parameters = who.into_iter().chain(SESSION_SETTINGS);
+        let parameters = who.into_iter().chain(PINNED);
         stream.send(|out| frontend::startup_message(parameters, out))?;
         let password = address.password.as_ref().context("a password is needed")?;
         stream.log_in(password.reveal().as_bytes())?;
