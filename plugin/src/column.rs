@@ -24,10 +24,16 @@ const ROW_TO_JSON: u32 = 3155;
 /// What is known of the types of one table's columns: of which to make JSON.
 #[derive(Default)]
 pub struct JsonTypes {
-    /// By type, see [`JsonTypes::height`].
-    heights: HashMap<Oid, Option<usize>>,
+    heights: HashMap<Oid, Height>,
     /// How many attributes of composite types have been looked at.
     attributes: usize,
+}
+
+/// How deep types contain each other below one.
+enum Height {
+    Is(usize),
+    /// More than this, or the type is not safe at any height.
+    Above(usize),
 }
 
 /// One column that travels.
@@ -150,28 +156,30 @@ impl JsonTypes {
     /// Whether `to_json` of the type calls nothing but the server's own code. A cast function that
     /// somebody made, for the type or a part of it, may do anything, also what decoding must not.
     fn is_safe(&mut self, type_oid: Oid) -> bool {
-        self.height(type_oid)
-            .is_some_and(|height| height <= MAX_TYPE_DEPTH)
+        self.height(type_oid, MAX_TYPE_DEPTH).is_some()
     }
 
-    /// How deep types contain each other below this one; `None`: not safe, or not to be known
-    /// within the limits. Each type is looked at once.
-    fn height(&mut self, type_oid: Oid) -> Option<usize> {
-        if let Some(known) = self.heights.get(&type_oid) {
-            return *known;
+    /// How deep types contain each other below this one; `None`: deeper than `room`, not safe, or
+    /// not to be known within the limits. The search goes no deeper than `room`, whatever somebody
+    /// has nested, and looks at a type again only when there is more room than before.
+    fn height(&mut self, type_oid: Oid, room: usize) -> Option<usize> {
+        match self.heights.get(&type_oid) {
+            Some(Height::Is(height)) => return (*height <= room).then_some(*height),
+            Some(Height::Above(tried)) if room <= *tried => return None,
+            _ => {}
         }
         check_for_interrupts();
-        // What contains itself is not safe.
-        self.heights.insert(type_oid, None);
-        let height = self.look_at(type_oid);
-        self.heights.insert(type_oid, height);
-        height
+        // What contains itself fits nowhere.
+        self.heights.insert(type_oid, Height::Above(room));
+        let height = self.look_at(type_oid, room)?;
+        self.heights.insert(type_oid, Height::Is(height));
+        Some(height)
     }
 
-    fn look_at(&mut self, type_oid: Oid) -> Option<usize> {
+    fn look_at(&mut self, type_oid: Oid, room: usize) -> Option<usize> {
         let output = TypeOutput::of(type_oid);
         if let Some(element) = output.element {
-            return Some(self.height(element)? + 1);
+            return Some(self.height(element, room.checked_sub(1)?)? + 1);
         }
         if !output.composite {
             return (!has_json_cast(output.base)).then_some(0);
@@ -183,7 +191,7 @@ impl JsonTypes {
             if self.attributes > MAX_TYPE_ATTRIBUTES {
                 return None;
             }
-            highest = highest.max(self.height(attribute)? + 1);
+            highest = highest.max(self.height(attribute, room.checked_sub(1)?)? + 1);
         }
         Some(highest)
     }

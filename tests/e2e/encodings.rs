@@ -88,6 +88,40 @@ async fn bytes_that_are_no_utf8_in_a_sql_ascii_database_become_replacement_chara
     lab.finish().await;
 }
 
+#[tokio::test]
+async fn a_byte_without_a_counterpart_costs_that_byte_and_not_the_value() {
+    // 0x81 is no character of WIN1252, and the two bytes of EUC_JP are none that UTF-8 has.
+    for (encoding, bad, lost) in [("WIN1252", r"\\201", 1), ("EUC_JP", r"\\251\\241", 2)] {
+        let lab = Lab::with_encoding(encoding).await;
+        lab.sql(
+            "CREATE TABLE notes (id int PRIMARY KEY, t text, v varchar, c char(4), n name, j json,
+               b jsonb, a text[], long text);
+             ALTER TABLE notes REPLICA IDENTITY FULL",
+        )
+        .await;
+        lab.create_slot().await;
+        lab.sql(&format!(
+            r#"DO $$ BEGIN EXECUTE E'INSERT INTO notes VALUES (1, E''a{bad}b'', E''{bad}'', E''{bad}'',
+                 E''a{bad}'', E''{{"k": "{bad}b"}}'', E''{{"k": "{bad}b"}}'', ARRAY[E''{bad}b''],
+                 repeat(E''{bad}'' || repeat(''y'', 9), 20000))'; END $$"#
+        ))
+        .await;
+        let mut queue = lab.queue().await;
+        lab.producer().start();
+        let found = queue.next().await.json();
+        let bad = "\u{FFFD}".repeat(lost);
+        let pad = " ".repeat(3);
+        let expected = serde_json::json!({
+            "id": 1, "t": format!("a{bad}b"), "v": bad, "c": format!("{bad}{pad}"),
+            "n": format!("a{bad}"), "j": {"k": format!("{bad}b")}, "b": {"k": format!("{bad}b")},
+            "a": [format!("{bad}b")], "long": format!("{bad}yyyyyyyyy").repeat(20_000),
+        });
+        assert_eq!(found["new"], expected, "{encoding}");
+        assert_eq!(found["diff"], expected, "{encoding}");
+        lab.finish().await;
+    }
+}
+
 /// What `pg_recvlogical` prints first of the lab's slot, or what it says when it is refused;
 /// `tables` as bytes, as a terminal of another encoding would send them.
 async fn received(

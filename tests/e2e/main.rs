@@ -3,6 +3,7 @@
 //! Every test owns its database, slot, exchange and queue, waits for events, and ends with
 //! `lab.finish()`, which fails it for any warning or error in the logs that it did not expect.
 
+mod backend;
 mod chaos;
 mod configuration;
 mod consumer;
@@ -35,6 +36,7 @@ mod relations;
 mod schema_change;
 mod secrets;
 mod servers;
+mod session;
 mod settings;
 mod slot;
 mod standby;

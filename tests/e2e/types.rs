@@ -229,6 +229,31 @@ async fn every_other_type_of_the_server() {
 }
 
 #[tokio::test]
+async fn a_cast_to_json_that_the_server_does_not_call_changes_nothing() {
+    check(
+        "CREATE TYPE size AS ENUM ('a', 'b');
+         CREATE CAST (size AS json) WITH INOUT; CREATE CAST (size AS jsonb) WITH INOUT AS ASSIGNMENT;
+         CREATE TYPE tag;
+         CREATE FUNCTION tag_in(cstring) RETURNS tag LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+         CREATE FUNCTION tag_out(tag) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+         CREATE TYPE tag (INPUT = tag_in, OUTPUT = tag_out, LIKE = text);
+         CREATE CAST (tag AS json) WITHOUT FUNCTION;
+         CREATE TYPE parcel AS (size size, tag tag, note text);
+         CREATE DOMAIN sizes AS size[]",
+        &[
+            ("size", "('a')"),
+            ("size[]", "('{a,b}'), ('{}'), ('{{a},{NULL}}')"),
+            ("sizes", "('{b}')"),
+            ("tag", r#"('{"x": 1}')"#),
+            ("tag[]", r#"(ARRAY['{"x": 1}'::tag, NULL])"#),
+            ("parcel", r#"(ROW('a', '"t"', 'x')::parcel)"#),
+            ("parcel[]", "(ARRAY[ROW('b', 't', NULL)::parcel])"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn generated_columns_are_there_when_they_are_stored() {
     // A virtual column is new in 18: it is computed when it is read, so the WAL does not have it.
     let computed = match major() {

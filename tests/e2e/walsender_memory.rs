@@ -27,6 +27,14 @@ async fn the_memory_of_a_walsender_is_flat_over_changes_of_rows_and_of_tables() 
 }
 
 #[tokio::test]
+async fn the_memory_of_a_walsender_is_flat_over_messages_that_nobody_wants() {
+    let lab = Lab::with_encoding("LATIN1").await;
+    let growth = walsender_memory::unwanted_messages(&lab, 400_000).await;
+    assert!(growth.bytes() <= NOISE, "{growth:?}");
+    lab.finish().await;
+}
+
+#[tokio::test]
 async fn a_reader_is_told_which_tables_it_can_forget() {
     const TABLES: usize = 1_000;
     let lab = Lab::without_slot().await;

@@ -67,13 +67,7 @@ impl Growth {
 /// When the server refuses, or the walsender does not keep up.
 pub async fn run(lab: &Lab, size: Size) -> [Growth; 2] {
     lab.sql(CHANGED).await;
-    lab.create_slot().await;
-    let mut reader = lab.postgres().program("pg_recvlogical", lab.name());
-    reader
-        .args(["--slot", lab.name(), "--start", "--no-loop"])
-        .args(["-f", "/dev/null", "--status-interval", "1"]);
-    let reader = Process::start("pg_recvlogical", &mut reader, Signal::INT);
-    let reader = reader.expect("start pg_recvlogical");
+    let reader = reader(lab).await;
     let client = lab.postgres().connect(lab.name()).await.expect("connect");
     let mut samples = Vec::new();
     for _ in 0..size.changes.div_ceil(BATCH) {
@@ -90,6 +84,40 @@ pub async fn run(lab: &Lab, size: Size) -> [Growth; 2] {
     drop(reader);
     lab.slot_is_free().await;
     [rows, tables]
+}
+
+/// The same over `messages` logical messages that nobody asked for, outside of transactions and
+/// within; their prefix has to be converted where the database is not UTF-8.
+///
+/// # Panics
+///
+/// The same.
+pub async fn unwanted_messages(lab: &Lab, messages: u64) -> Growth {
+    let reader = reader(lab).await;
+    let client = lab.postgres().connect(lab.name()).await.expect("connect");
+    let emit = format!(
+        "SELECT count(pg_logical_emit_message(n % 2 = 0, 'é heartbeat:' || repeat('x', 90), ''))
+           FROM generate_series(1, {BATCH}) n"
+    );
+    let mut samples = Vec::new();
+    for _ in 0..messages.div_ceil(BATCH) {
+        execute(&client, &emit).await;
+        samples.push(sample(lab, &client, &reader).await);
+    }
+    drop(reader);
+    lab.slot_is_free().await;
+    Growth::of(&samples)
+}
+
+/// Makes the lab's slot and starts to read it to nowhere.
+async fn reader(lab: &Lab) -> Process {
+    lab.create_slot().await;
+    let mut reader = lab.postgres().program("pg_recvlogical", lab.name());
+    reader
+        .args(["--slot", lab.name(), "--start", "--no-loop"])
+        .args(["-f", "/dev/null", "--status-interval", "1"]);
+    let reader = Process::start("pg_recvlogical", &mut reader, Signal::INT);
+    reader.expect("start pg_recvlogical")
 }
 
 /// [`BATCH`] changes, 1,000 a transaction, a few of them of the row with a large value.
