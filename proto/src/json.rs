@@ -15,6 +15,7 @@ use old::OldRow;
 use template::{Id, Template, Templates};
 pub use time::moment_json;
 pub use value::write_omitted;
+use value::write_value;
 
 /// Writes changes as JSON events; keeps its scratch memory from one to the next.
 ///
@@ -38,7 +39,15 @@ pub use value::write_omitted;
 pub struct EventJson {
     templates: Templates,
     spans: Spans,
+    scratch: Vec<u8>,
 }
+
+/// The names of the keys between the parts of an event; that of `action` is in [`action_end`].
+const NEW: &[u8] = b",\"new\":";
+const ID: &[u8] = b",\"id\":";
+const DIFF: &[u8] = b",\"diff\":";
+
+const NULL: &[u8] = b"null";
 
 /// Where the columns of the rows stand in the output; `None`: the row does not have the column.
 #[derive(Debug, Default)]
@@ -59,33 +68,30 @@ impl EventJson {
         let old = OldRow::of(change);
         out.extend_from_slice(template.head());
         spans.write_old(template, change, old, out);
-        out.extend_from_slice(b",\"new\":");
+        out.extend_from_slice(NEW);
         spans.write_new(template, change, old, out);
-        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(ID);
         write_id(template.id(), spans.identified(change.action), out);
-        out.extend_from_slice(b",\"diff\":");
+        out.extend_from_slice(DIFF);
         spans.write_diff(change, old, out);
         out.extend_from_slice(action_end(change.action));
     }
 
-    /// Puts a marker in the place of the event of `change`, which [`EventJson::write`] has just
-    /// written to `out` and nothing else: its six keys with empty rows, so that a consumer still
-    /// knows whose event it was, and two more:
-    /// `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB is `null`.
-    pub fn omit(&mut self, change: &Change<'_>, out: &mut Vec<u8>) {
-        const LONGEST_ID: usize = 1024;
+    /// Puts into `out` what goes in the place of the event of `change`, which would have so many
+    /// `bytes`: its six keys with empty rows, so that a consumer still knows whose event it was, and
+    /// two more: `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB is
+    /// `null`.
+    pub fn omit(&mut self, change: &Change<'_>, bytes: usize, out: &mut Vec<u8>) {
         let template = self.templates.of(change.relation);
-        let bytes = out.len();
-        write_id(template.id(), self.spans.identified(change.action), out);
-        let mut id = out.split_off(bytes);
-        if id.len() > LONGEST_ID {
-            id = b"null".to_vec();
-        }
         // The memory of a huge event is not kept for small ones.
         *out = template.head().to_vec();
-        out.extend_from_slice(b"{},\"new\":{},\"id\":");
-        out.extend_from_slice(&id);
-        out.extend_from_slice(b",\"diff\":{}");
+        out.extend_from_slice(b"{}");
+        out.extend_from_slice(NEW);
+        out.extend_from_slice(b"{}");
+        out.extend_from_slice(ID);
+        write_small_id(template, change, out);
+        out.extend_from_slice(DIFF);
+        out.extend_from_slice(b"{}");
         out.extend_from_slice(action_end(change.action));
         out.pop();
         out.extend_from_slice(b",\"pgevents_omitted\":\"too_large\",\"bytes\":");
@@ -173,17 +179,55 @@ fn action_end(action: Action) -> &'static [u8] {
     }
 }
 
+/// The `id` of a change if it has at most 1 KiB, else `null`.
+fn write_small_id(template: &Template, change: &Change<'_>, out: &mut Vec<u8>) {
+    const LONGEST: usize = 1024;
+    let old = OldRow::of(change);
+    let value = |column: usize| match change.action {
+        Action::Delete => old.value(column),
+        Action::Insert | Action::Update | Action::Truncate | Action::Message => {
+            change.new.map_or(Value::Absent, |row| row.get(column))
+        }
+    };
+    // JSON makes no value shorter.
+    let fits = |column: usize| match value(column) {
+        Value::Bytes(bytes) => bytes.len() <= LONGEST,
+        _ => true,
+    };
+    let start = out.len();
+    let kind = |column: usize| change.relation.columns[column].kind;
+    match template.id() {
+        Id::Column(column) if fits(*column) => write_value(kind(*column), value(*column), out),
+        Id::Columns(columns)
+            if columns
+                .iter()
+                .all(|&column| fits(column) && value(column) != Value::Absent) =>
+        {
+            let mut object = Object::open(out);
+            for &column in columns {
+                object.column(template.key(column), kind(column), value(column));
+            }
+            object.close();
+        }
+        Id::None | Id::Column(_) | Id::Columns(_) => out.extend_from_slice(NULL),
+    }
+    if out.len() - start > LONGEST {
+        out.truncate(start);
+        out.extend_from_slice(NULL);
+    }
+}
+
 fn write_id(id: &Id, row: &[Option<Span>], out: &mut Vec<u8>) {
     let span = |column: usize| row.get(column).copied().flatten();
     match id {
-        Id::None => out.extend_from_slice(b"null"),
+        Id::None => out.extend_from_slice(NULL),
         Id::Column(column) => match span(*column) {
             Some(span) => out.extend_from_within(span.value..span.end),
-            None => out.extend_from_slice(b"null"),
+            None => out.extend_from_slice(NULL),
         },
         // A part of a key names no row.
         Id::Columns(columns) if columns.iter().any(|&column| span(column).is_none()) => {
-            out.extend_from_slice(b"null");
+            out.extend_from_slice(NULL);
         }
         Id::Columns(columns) => {
             let mut object = Object::open(out);

@@ -31,6 +31,6 @@ pub use model::{
 };
 pub use numeric::numeric_text;
 pub use options::{
-    ColumnList, Definition, MAX_VALUE_BYTES, OptionError, Options, TableList, TableListError,
-    TableListFault, TablePattern,
+    ColumnList, ColumnPattern, Definition, MAX_VALUE_BYTES, OptionError, Options, TableList,
+    TableListError, TableListFault, TablePattern,
 };

@@ -7,7 +7,9 @@ mod table_list;
 
 pub use definition::{Definition, MAX_VALUE_BYTES};
 pub use error::OptionError;
-pub use table_list::{ColumnList, TableList, TableListError, TableListFault, TablePattern};
+pub use table_list::{
+    ColumnList, ColumnPattern, TableList, TableListError, TableListFault, TablePattern,
+};
 
 use crate::frame::PROTOCOL_VERSION;
 
@@ -104,6 +106,21 @@ impl Options {
     /// The tables that are wanted; `None`: all.
     pub fn tables(&self) -> Option<&TableList> {
         self.tables.as_ref()
+    }
+
+    /// The tables that are kept back; `None`: none.
+    pub fn exclude_tables(&self) -> Option<&TableList> {
+        self.exclude_tables.as_ref()
+    }
+
+    /// The columns that are kept back; `None`: none.
+    pub fn exclude_columns(&self) -> Option<&ColumnList> {
+        self.exclude_columns.as_ref()
+    }
+
+    /// The prefixes of logical messages that are wanted.
+    pub fn message_prefixes(&self) -> &[String] {
+        &self.message_prefixes
     }
 
     /// Whether rows of a table are wanted.

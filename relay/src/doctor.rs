@@ -136,6 +136,7 @@ async fn catalog(
     findings.push(slot::judge(slot.as_ref(), target));
     findings.push(transactions.judge(role.sees_sessions));
     findings.extend(wanted.judge(&tables));
+    findings.extend(wanted.exclusions(sql).await?);
     let may_replicate = server.wal_level == "logical" && (role.replication || role.superuser);
     Ok((findings, may_replicate, tables))
 }

@@ -34,7 +34,12 @@ fn main() -> ExitCode {
         Err(SettingsError::File(fault)) => return refuse(&fault),
     };
     let cli = Cli::from_arg_matches(settings.matches()).unwrap_or_else(|error| error.exit());
-    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let environment = |name: &str| {
+        let value = std::env::var(name).ok()?;
+        // As for settings: a mounted file ends in a line break.
+        let value = value.trim_end_matches(['\n', '\r']);
+        (!value.is_empty()).then(|| value.to_owned())
+    };
     let log_args = match &cli.command {
         Command::Producer(args) => &args.log,
         Command::ConsumerDebug(args) => &args.log,

@@ -12,7 +12,7 @@ mod slot_status;
 mod sql;
 mod stream;
 
-pub use catalog::advise;
+pub use catalog::{Misnamed, NameFault, misnamed};
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
 pub use pinned::{PINNED, pin_rest, startup_options};

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 pub use ends::{Ends, Seen, Server, Streaming};
 pub use error::ProducerError;
-pub use feed::{Feed, Oversized};
+pub use feed::{Feed, MESSAGE_PREFIX, Oversized};
 pub use live::LiveEnds;
 pub use plan::Plan;
 pub use settings::Settings;

@@ -32,6 +32,17 @@ impl FromStr for Secret {
     }
 }
 
+/// A value that was not understood, for a message. It is not repeated where it could be, or hold, a
+/// secret that belongs elsewhere: a URL, or a long text.
+pub fn shown(value: &str) -> String {
+    const LONGEST: usize = 200;
+    let is_url = value.contains("://") || value.contains('@');
+    match is_url || value.len() > LONGEST {
+        true => "(not shown: it may hold a secret)".to_owned(),
+        false => format!("{value:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +53,13 @@ mod tests {
             format!("{:?}", Some(Secret::new("canary"))),
             "Some((secret))"
         );
+    }
+
+    #[test]
+    fn a_value_is_repeated_only_if_it_is_no_url() {
+        assert_eq!(shown("a\nb"), "\"a\\nb\"");
+        for value in ["amqp://u:canary@h", "u:canary@h", &"canary".repeat(40)] {
+            assert!(!shown(value).contains("canary"), "{value}");
+        }
     }
 }

@@ -7,7 +7,8 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use crate::psql;
 
 /// An event of the table that others own.
-const NEXT: &str = r#"{"table_name":"public.next","old":{},"new":{"id":1},"id":1,"diff":{"id":1},"action":"I"}"#;
+const NEXT: &str =
+    r#"{"table_name":"public.next","old":{},"new":{"id":1},"id":1,"diff":{"id":1},"action":"I"}"#;
 
 /// Composite types `t0` to `tN`, each with ten attributes of the one before: 10^N paths. The server
 /// refuses to make them from the inside out, as that takes it as long.
@@ -156,6 +157,9 @@ async fn a_server_process_without_memory_ends_with_an_error_and_not_with_the_clu
         }
     }
     println!("{whole} whole, {refused} refused");
-    assert!(whole > 0 && refused > 20, "{whole} whole, {refused} refused");
+    assert!(
+        whole > 0 && refused > 20,
+        "{whole} whole, {refused} refused"
+    );
     lab.finish().await;
 }

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use pgevents_tests::lab::Lab;
+use pgevents_tests::lab::{Lab, RelayCommand};
 use tempfile::TempDir;
 
 /// A file of settings that only its owner can read.
@@ -56,6 +56,60 @@ async fn a_file_of_settings_is_enough_and_a_variable_comes_before_it() {
         );
     }
     relay.stop().await;
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn a_line_break_behind_a_variable_is_not_part_of_it() {
+    let lab = Lab::start().await;
+    lab.sql("CREATE TABLE users (id int PRIMARY KEY); ALTER TABLE users REPLICA IDENTITY FULL")
+        .await;
+    let mut queue = lab.queue().await;
+    let (port, url) = (lab.postgres().port().to_string(), lab.rabbitmq().url());
+    let folder = tempfile::tempdir().expect("make a folder");
+    let file = settings(
+        &folder,
+        "pgslot = 'of_the_file'\nrabbitmq-url = 'amqp://nowhere'\n",
+    );
+    let mounted = |relay: RelayCommand<'_>| {
+        let variables = [
+            ("PGHOST", "127.0.0.1"),
+            ("PGPORT", &port),
+            ("PGDATABASE", lab.name()),
+            ("PGUSER", "relay"),
+            ("PGPASSWORD", lab.postgres().relay_password()),
+            ("PGSLOT", lab.name()),
+            ("RABBITMQ_URL", &url),
+            ("RABBITMQ_EXCHANGE", lab.name()),
+            ("PGEVENTS_WINDOW", "5"),
+            ("PGEVENTS_SKIP_NOOP", "true"),
+            ("PGEVENTS_CONFIG", file.to_str().expect("UTF-8")),
+        ];
+        variables.into_iter().fold(relay, |relay, (name, value)| {
+            relay.env(name, &format!("{value}\r\n"))
+        })
+    };
+    let relay = mounted(lab.producer()).start();
+    relay.logs("streaming").await;
+    lab.sql("INSERT INTO users VALUES (1)").await;
+    assert_eq!(queue.next().await.json()["id"].to_string(), "1");
+    relay.stop().await;
+    let check = mounted(lab.producer()).flags("--check").start();
+    assert_eq!(check.exit_code().await, 0);
+    let shown = check.process().stdout().since(0).join("\n");
+    for line in [
+        &format!("pgslot = \"{}\"  # variable PGSLOT", lab.name()),
+        "# rabbitmq-url is set, and not shown (variable RABBITMQ_URL)",
+        "window = 5  # variable PGEVENTS_WINDOW",
+        "skip-noop = true  # variable PGEVENTS_SKIP_NOOP",
+    ] {
+        assert!(shown.contains(line), "{line:?} is not in {shown}");
+    }
+    let help = mounted(lab.producer()).flags("--help").start();
+    assert_eq!(help.exit_code().await, 0);
+    let shown = help.process().stdout().since(0).join("\n");
+    assert!(!shown.contains(lab.postgres().relay_password()), "{shown}");
+    assert!(!shown.contains(&url), "{shown}");
     lab.finish().await;
 }
 

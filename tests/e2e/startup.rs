@@ -280,20 +280,50 @@ async fn an_exchange_of_another_type_is_named() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_exist_is_warned_about() {
+async fn a_list_that_names_what_is_not_there_is_warned_about_and_strictly_refused() {
     let mut lab = Lab::start().await;
-    lab.allow("PGTABLES names a table that does not exist");
-    lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
-    lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
+    lab.allow("which fits no");
+    lab.allow("which is partitioned");
+    lab.allow("a column of the primary key of public.users");
+    lab.sql(
+        "CREATE TABLE users (id int PRIMARY KEY, email text);
+         CREATE TABLE root (id int) PARTITION BY LIST (id);
+         CREATE TABLE leaf PARTITION OF root FOR VALUES IN (1);
+         ALTER TABLE users REPLICA IDENTITY FULL",
+    )
+    .await;
     let mut queue = lab.queue().await;
-    let relay = lab
-        .producer()
-        .env("PGTABLES", "public.users,public.no_such_table")
-        .start();
-    lab.sql("INSERT INTO users VALUES (1)").await;
+    let columns = "public.users.e_mail,public.users.id";
+    let (tables, excluded) = ("public.users,public.root,public.gone", "public.uzers");
+    let producer = || {
+        let producer = lab.producer().env("PGTABLES", tables);
+        let producer = producer.env("PGEVENTS_EXCLUDE_TABLES", excluded);
+        producer.env("PGEVENTS_EXCLUDE_COLUMNS", columns)
+    };
+    let relay = producer().start();
+    lab.sql("INSERT INTO users VALUES (1, 'a')").await;
     assert_eq!(queue.next().await.routing_key, "public.users");
-    let line = relay.logs("public.no_such_table").await;
-    assert_eq!(level(&line), "WARN", "{line}");
+    for says in [
+        "PGTABLES names public.root, which is partitioned",
+        "PGTABLES names public.gone, which fits no table",
+        "--exclude-tables names public.uzers, which fits no table",
+        "--exclude-columns names public.users.e_mail, which fits no column",
+        "--exclude-columns names public.users.id, a column of the primary key of public.users",
+    ] {
+        let line = relay.logs(says).await;
+        assert_eq!(level(&line), "WARN", "{line}");
+    }
+    relay.stop().await;
+    let strict = producer().env("PGEVENTS_STRICT", "true");
+    check(strict, CONFIGURATION, &["public.root", "--strict"]).await;
+    let doctor = lab.command("doctor").env("PGTABLES", "public.users");
+    let doctor = doctor.env("PGEVENTS_EXCLUDE_COLUMNS", columns);
+    let doctor = doctor.flags("--json").start();
+    assert_eq!(doctor.exit_code().await, 1, "something failed");
+    let found = doctor.process().stdout().since(0).join("\n");
+    let fail =
+        "\"check\":\"postgres.exclusion\",\"subject\":\"public.users.e_mail\",\"level\":\"fail\"";
+    assert!(found.contains(fail), "{found}");
     lab.finish().await;
 }
 

@@ -27,8 +27,8 @@ pub(super) fn write_numeric(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// RFC 8259, section 6.
-fn is_json_number(text: &[u8]) -> bool {
+/// Whether a text is a number of JSON's. Source: RFC 8259, section 6.
+pub(super) fn is_json_number(text: &[u8]) -> bool {
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let rest = text.strip_prefix(b"-").unwrap_or(text);
     let whole = digits(rest);

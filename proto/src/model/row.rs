@@ -69,6 +69,11 @@ impl<'a> Row<'a> {
         Self { cells, bytes }
     }
 
+    /// Size in bytes of what the row stands in, mostly a frame: its values have no more.
+    pub fn stands_in(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The cells.
     pub(crate) fn cells(&self) -> &'a [Cell] {
         self.cells

@@ -83,8 +83,8 @@ impl Definition {
             name: "messages",
             value: Some("LIST"),
             help: Some(
-                "Prefixes of logical messages to send, e.g. pgevents: [default: none]. The message \
-                 of pg_logical_emit_message(true, 'pgevents:orders.paid', '{\"order\":1}') has the \
+                "Prefixes of logical messages to send, each pgevents: or longer [default: none]. The \
+                 message of pg_logical_emit_message(true, 'pgevents:orders.paid', '{\"order\":1}') has the \
                  routing key orders.paid and that body",
             ),
             expected: "a comma list of prefixes, none of them empty",

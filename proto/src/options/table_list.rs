@@ -56,15 +56,42 @@ impl fmt::Display for TablePattern {
 /// A list of columns, `schema.table.column` each, in the syntax of [`TableList`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnList {
-    patterns: Vec<(TablePattern, NamePattern)>,
+    patterns: Vec<ColumnPattern>,
 }
 
 impl ColumnList {
     /// Whether any item matches the column.
     pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
-        self.patterns.iter().any(|(of, name)| {
-            of.schema.matches(schema) && of.table.matches(table) && name.matches(column)
-        })
+        self.patterns
+            .iter()
+            .any(|p| p.table.matches(schema, table) && p.matches_column(column))
+    }
+
+    /// The items, in the order of the list.
+    pub fn patterns(&self) -> &[ColumnPattern] {
+        &self.patterns
+    }
+}
+
+/// One item of a [`ColumnList`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnPattern {
+    /// The table.
+    pub table: TablePattern,
+    column: NamePattern,
+}
+
+impl ColumnPattern {
+    /// Whether a column of that name is meant, in the tables that are meant.
+    pub fn matches_column(&self, column: &str) -> bool {
+        self.column.matches(column)
+    }
+}
+
+/// For people, as that of a [`TablePattern`].
+impl fmt::Display for ColumnPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.table, self.column.texts.join("*"))
     }
 }
 
@@ -158,8 +185,10 @@ impl FromStr for ColumnList {
 
     fn from_str(list: &str) -> Result<Self, Self::Err> {
         let items = read_list(list)?;
-        let pattern =
-            |[schema, table, column]: [NamePattern; 3]| (TablePattern { schema, table }, column);
+        let pattern = |[schema, table, column]: [NamePattern; 3]| ColumnPattern {
+            table: TablePattern { schema, table },
+            column,
+        };
         Ok(Self {
             patterns: items.into_iter().map(pattern).collect(),
         })

@@ -29,7 +29,27 @@ fn events_within(frame: &[u8], limit: usize) -> Vec<(String, AllocationInfo)> {
     written
 }
 
+/// The size of each event of a frame as it is known beforehand.
+fn lengths(frame: &[u8]) -> Vec<usize> {
+    let (mut decoder, mut json) = (Decoder::new(), EventJson::new());
+    let mut events = decoder.frame(frame);
+    let mut lengths = Vec::new();
+    while let Some(event) = events.next().unwrap() {
+        if let Event::Change(change) = event {
+            lengths.push(json.length(&change));
+        }
+    }
+    lengths
+}
+
 proptest! {
+    #[test]
+    fn the_size_of_an_event_is_known_before_it_is_written((relation, changes) in transaction()) {
+        let frame = frame(&relation, &changes);
+        let written: Vec<usize> = events(&frame).iter().map(String::len).collect();
+        prop_assert_eq!(lengths(&frame), written);
+    }
+
     #[test]
     fn an_event_that_fits_is_the_same_event_from_one_allocation(
         (relation, changes) in transaction()

@@ -258,9 +258,8 @@ fn marker(bytes: &[u8]) -> (String, usize) {
     while let Some(event) = events.next().unwrap() {
         if let Event::Change(change) = event {
             let (mut json, mut out) = (EventJson::new(), Vec::new());
-            json.write(&change, &mut out);
-            let size = out.len();
-            json.omit(&change, &mut out);
+            let size = json.length(&change);
+            json.omit(&change, size, &mut out);
             return (String::from_utf8(out).unwrap(), size);
         }
     }

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
 use pgevents_proto::Options;
+use tokio_postgres::Row;
 
 use super::Finding;
 use crate::{
-    postgres::{PostgresError, Sql, quote_identifier},
+    postgres::{Misnamed, NameFault, PostgresError, Sql, misnamed, quote_identifier},
     producer::Settings,
 };
 
@@ -48,8 +49,10 @@ impl Table {
     /// Every relation that a list could mean.
     pub(super) async fn ask(sql: &Sql<'_>) -> Result<Vec<Self>, PostgresError> {
         // relreplident: d(efault, the primary key), i(ndex), f(ull), n(othing).
-        let query = "SELECT n.nspname::text, c.relname::text,
-                coalesce(rn.nspname, n.nspname)::text, coalesce(r.relname, c.relname)::text,
+        let query =
+            "SELECT pg_catalog.textsend(n.nspname::text), pg_catalog.textsend(c.relname::text),
+                pg_catalog.textsend(coalesce(rn.nspname, n.nspname)::text),
+                pg_catalog.textsend(coalesce(r.relname, c.relname)::text),
                 c.relkind::text, c.relpersistence = 'p', c.relreplident::text,
                 EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid
                     AND (CASE c.relreplident WHEN 'i' THEN i.indisreplident
@@ -69,12 +72,14 @@ impl Table {
             ORDER BY 1, 2";
         let rows = sql.client().query(query, &[]).await;
         let rows = rows.map_err(|error| sql.failure(error))?;
+        // Names of a SQL_ASCII database need not be UTF-8.
+        let name = |row: &Row, column| String::from_utf8_lossy(row.get(column)).into_owned();
         Ok(rows
             .iter()
             .map(|row| Self {
-                schema: row.get(0),
-                name: row.get(1),
-                root: (row.get(2), row.get(3)),
+                schema: name(row, 0),
+                name: name(row, 1),
+                root: (name(row, 2), name(row, 3)),
                 kind: match row.get(4) {
                     "r" => Kind::Table,
                     "p" => Kind::Partitioned,
@@ -236,6 +241,16 @@ impl Wanted {
         findings
     }
 
+    /// A finding for each item of a list that keeps nothing back, and so exposes what it names, or
+    /// that takes rows their key.
+    pub(super) async fn exclusions(&self, sql: &Sql<'_>) -> Result<Vec<Finding>, PostgresError> {
+        let found = misnamed(sql, &self.options).await?;
+        let found = found
+            .iter()
+            .filter(|found| found.exposes() || matches!(found.fault, NameFault::Key(_)));
+        Ok(found.map(excluded).collect())
+    }
+
     fn without_table(&self, all: &[Table]) -> Vec<Finding> {
         let patterns = self
             .options
@@ -256,6 +271,19 @@ impl Wanted {
             })
             .collect()
     }
+}
+
+fn excluded(found: &Misnamed) -> Finding {
+    const CHECK: &str = "postgres.exclusion";
+    let (says, fix) = match found.to_string().rsplit_once(": ") {
+        Some((says, fix)) => (says.to_owned(), fix.to_owned()),
+        None => (found.to_string(), "check the spelling".to_owned()),
+    };
+    let finding = match found.exposes() {
+        true => Finding::fail(CHECK, format!("{says}: nothing is kept back"), fix),
+        false => Finding::warn(CHECK, says, fix),
+    };
+    finding.about(found.item.clone())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_postgres::{
     Client,
-    config::{Config, SslMode, SslNegotiation},
+    config::{self, Config, SslMode, SslNegotiation},
     tls::{TlsConnect, TlsStream},
 };
 
@@ -39,9 +39,11 @@ impl<'a> Sql<'a> {
         login
             .ssl_mode(SslMode::Require)
             .ssl_negotiation(SslNegotiation::Direct);
-        if config.channel_binding == ChannelBinding::Require {
-            login.channel_binding(tokio_postgres::config::ChannelBinding::Require);
-        }
+        login.channel_binding(match config.channel_binding {
+            ChannelBinding::Disable => config::ChannelBinding::Disable,
+            ChannelBinding::Prefer => config::ChannelBinding::Prefer,
+            ChannelBinding::Require => config::ChannelBinding::Require,
+        });
         login
             .user(&config.user)
             .dbname(&config.database)

@@ -8,7 +8,7 @@ use crate::{
     exit::{Exit, Fate},
     metrics::Side,
     position::{Gap, StateError},
-    postgres::PostgresError,
+    postgres::{Misnamed, PostgresError},
     sink::SinkError,
     source::SourceError,
 };
@@ -19,6 +19,9 @@ pub enum ProducerError {
     /// PostgreSQL's side.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// A list names what is not there, and `--strict` forbids that; stop: exit code 2.
+    #[error("{0} (--strict)")]
+    Misnamed(Misnamed),
     /// The sink's side.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -95,6 +98,7 @@ impl ProducerError {
         match self {
             Self::Sink(_) | Self::TooLarge { .. } => Side::Broker,
             Self::Postgres(_)
+            | Self::Misnamed(_)
             | Self::Version(_)
             | Self::Frame { .. }
             | Self::Ended
@@ -119,6 +123,7 @@ impl ProducerError {
         match self {
             Self::Postgres(error) => error.fate(),
             Self::Sink(error) => error.fate(),
+            Self::Misnamed(_) => Fate::Stop(Exit::Configuration),
             Self::Version(_) => Fate::Stop(Exit::Version),
             Self::TooLarge { .. } => Fate::Stop(Exit::TooLarge),
             Self::Frame { .. } => Fate::Stop(Exit::Undecodable),

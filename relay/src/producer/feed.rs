@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Prefix of logical messages that are events; the rest of it is the routing key.
-const MESSAGE_PREFIX: &str = "pgevents:";
+pub const MESSAGE_PREFIX: &str = "pgevents:";
 
 /// Kind of an event whose `old` is not the whole old row, so that its `diff` may hold columns that
 /// did not change.
@@ -24,6 +24,14 @@ const PARTIAL_OLD: &str = "partial-old";
 
 /// Kind of a marker that goes in the place of an event that is too large.
 const OMITTED: &str = "omitted";
+
+/// Kind of a logical message. Whoever may log in can emit one, with any routing key and content:
+/// this tells it from the event of a row.
+const MESSAGE: &str = "message";
+
+/// Frames are mostly of some 32 KiB; the event of a row from a larger one than this, in bytes, is
+/// measured before it is written.
+const LARGE_FRAME: usize = 1 << 20;
 
 /// An event that is larger than the broker takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +52,7 @@ enum Body<'a> {
     /// The JSON that stands in `Feed::body`.
     Event { kind: Option<&'static str> },
     /// The content of a logical message.
-    Message(&'a [u8], Option<&'static str>),
+    Message(&'a [u8]),
 }
 
 /// The way from a decoded event to a numbered message.
@@ -176,22 +184,35 @@ impl Feed {
     }
 
     fn change(&mut self, change: &Change<'_>, sink: &mut impl Sink) -> Result<(), Box<Oversized>> {
-        self.body.clear();
-        self.json.write(change, &mut self.body);
         self.message_id.clear();
         self.key.write(change.index, &mut self.message_id);
+        // What may be huge is written only once it is known that it may go.
+        let huge = is_huge(change);
+        let bytes = match huge {
+            true => self.json.length(change),
+            false => self.write(change),
+        };
         let mut kind = match change.action {
             Action::Update | Action::Delete if !change.old_complete => Some(PARTIAL_OLD),
             Action::Update | Action::Delete => None,
             Action::Insert | Action::Truncate | Action::Message => None,
         };
         let routing_key = change.relation.routing_key();
-        if !self.admit(self.body.len(), routing_key, self.end_lsn)? {
-            self.json.omit(change, &mut self.body);
+        if !self.admit(bytes, routing_key, self.end_lsn)? {
+            self.json.omit(change, bytes, &mut self.body);
             kind = Some(OMITTED);
+        } else if huge {
+            self.write(change);
         }
         self.publish(routing_key, Body::Event { kind }, sink);
         Ok(())
+    }
+
+    /// Writes the event of a change; says how many bytes it has.
+    fn write(&mut self, change: &Change<'_>) -> usize {
+        self.body.clear();
+        self.json.write(change, &mut self.body);
+        self.body.len()
     }
 
     fn message(
@@ -228,10 +249,10 @@ impl Feed {
         let bytes = message.content.len();
         let mut marker = Vec::new();
         let body = match self.admit(bytes, routing_key, end_lsn)? {
-            true => Body::Message(message.content, None),
+            true => Body::Message(message.content),
             false => {
                 write_omitted(OmittedReason::TooLarge, bytes as u64, &mut marker);
-                Body::Message(&marker, Some(OMITTED))
+                Body::Message(&marker)
             }
         };
         self.publish(routing_key, body, sink);
@@ -269,7 +290,10 @@ impl Feed {
     fn publish(&mut self, routing_key: &str, body: Body<'_>, sink: &mut impl Sink) {
         let (body, utf8, kind) = match body {
             Body::Event { kind } => (self.body.as_slice(), true, kind),
-            Body::Message(content, kind) => (content, std::str::from_utf8(content).is_ok(), kind),
+            Body::Message(content) => {
+                let utf8 = std::str::from_utf8(content).is_ok();
+                (content, utf8, Some(MESSAGE))
+            }
         };
         let number = self.delivery.publish(body.len() as u64);
         let (message_id, commit_time) = (&self.message_id, self.commit_time);
@@ -301,4 +325,9 @@ impl Feed {
             }
         }
     }
+}
+
+fn is_huge(change: &Change<'_>) -> bool {
+    let mut rows = change.old.iter().chain(&change.new);
+    rows.any(|row| row.stands_in() > LARGE_FRAME)
 }

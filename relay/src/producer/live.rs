@@ -14,7 +14,7 @@ use crate::{
     heartbeat,
     phase::Phase,
     position::{LocalDisk, Recorder, Timelines},
-    postgres::{PostgresError, Sentinel, Slot, Sql, advise, check},
+    postgres::{NameFault, PostgresError, Sentinel, Slot, Sql, check, misnamed},
     replication::{Session, StatusTask},
     sink::{AnySink, SinkError},
     source::{AnySource, Frames},
@@ -71,6 +71,19 @@ impl<'a> LiveEnds<'a> {
         }
     }
 
+    /// Says which lists name something that is not there. Tables can come later, so it is no error
+    /// if it is not to be.
+    async fn advise(&self, sql: &Sql<'_>) -> Result<(), ProducerError> {
+        let Settings { plugin, strict, .. } = self.settings;
+        for found in answered(misnamed(sql, plugin)).await? {
+            if *strict && !matches!(found.fault, NameFault::Key(_)) {
+                return Err(ProducerError::Misnamed(found));
+            }
+            warn!("{found}");
+        }
+        Ok(())
+    }
+
     /// Waits until nobody reads the slot. Returns the slot, and where it stood when another relay
     /// was last seen to have it. Whoever else has it, a function of SQL or another program, moves
     /// it without sending anything: what they take is missing.
@@ -123,8 +136,9 @@ impl Ends for LiveEnds<'_> {
         let settings = self.settings;
         let sql = Sql::connect(&settings.postgres).await?;
         let server = answered(check(&sql)).await?;
-        if let (Some(tables), false) = (settings.plugin.tables(), self.advised.replace(true)) {
-            answered(advise(&sql, tables)).await?;
+        if !self.advised.get() {
+            self.advise(&sql).await?;
+            self.advised.set(true);
         }
         let (slot, others) = self.free_slot(&sql, enter).await?;
         enter(Phase::Connecting);

@@ -12,6 +12,8 @@ pub struct Settings {
     pub postgres: Postgres,
     /// What the plugin is asked for.
     pub plugin: Options,
+    /// Whether a list that names what is not there keeps the relay from starting.
+    pub strict: bool,
     /// Where events go.
     pub sink: sink::Settings,
     /// Longest pause between two reports of progress.

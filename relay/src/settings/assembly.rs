@@ -2,6 +2,7 @@
 
 mod broker;
 mod error;
+mod libpq;
 mod passfile;
 mod postgres;
 
@@ -18,7 +19,7 @@ use crate::{
     doctor::{self, ManagementUrl},
     position::StateFile,
     postgres::SlotTarget,
-    producer::{self, Plan},
+    producer::{self, MESSAGE_PREFIX, Plan},
     secret::Secret,
     sink::{self, amqp},
     slot,
@@ -52,6 +53,7 @@ pub fn producer(
     };
     Ok(producer::Settings {
         plugin,
+        strict: args.strict,
         sink,
         status_interval: Duration::from_secs(args.status_interval.into()),
         metrics_listen: metrics_listen(&args.metrics_listen)?,
@@ -70,7 +72,17 @@ fn plugin_options(args: &PluginArgs) -> Result<Options, ConfigError> {
             fault,
         })?;
     }
-    Ok(options)
+    let mut prefixes = options.message_prefixes().iter();
+    match prefixes.find(|prefix| !prefix.starts_with(MESSAGE_PREFIX)) {
+        // The plugin would send them, and they would be no events.
+        Some(prefix) => Err(ConfigError::Value {
+            name: "--messages",
+            value: prefix.clone(),
+            expected: "each prefix has to begin with pgevents:, since what follows that in a message \
+                       is its routing key",
+        }),
+        None => Ok(options),
+    }
 }
 
 fn plan(args: &ProducerArgs, target: &SlotTarget) -> Plan {

@@ -7,9 +7,14 @@ mod file;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, parser::ValueSource};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, CommandFactory,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 
 use super::flags::Cli;
+use crate::secret::shown;
 pub(crate) use effective::default_in_words;
 pub use effective::{Effective, Origin};
 pub use file::{File, FileError};
@@ -48,8 +53,14 @@ const SECRETS: [(&str, Option<&str>); 3] = [
 #[derive(Debug)]
 pub struct Settings {
     matches: ArgMatches,
+    mounted: Mounted,
     file: Option<File>,
 }
+
+/// Settings whose variable ends in a line break, as the text of a mounted file does. clap takes a
+/// variable only as it is, so these are defaults for it, without the line break.
+#[derive(Debug, Default)]
+struct Mounted(Vec<String>);
 
 /// Settings that cannot be read: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -69,20 +80,29 @@ impl Settings {
     ///
     /// The first thing in one of them that cannot be used.
     pub fn read(words: impl IntoIterator<Item = OsString> + Clone) -> Result<Self, SettingsError> {
-        let mut command = from_environment(command());
-        let mut matches = command.clone().try_get_matches_from(words.clone())?;
+        let mut mounted = Mounted::default();
+        let mut command = from_environment(command(), &mut mounted);
+        let parse = |command: Command| {
+            let parsed = command.try_get_matches_from(words.clone());
+            parsed.map_err(without_secrets)
+        };
+        let mut matches = parse(command.clone())?;
         let mut file = None;
         if let Some(path) = path_of_file(&matches) {
             let read = File::read(&path, &command)?;
-            command = with_defaults(command, &read);
-            matches = command.clone().try_get_matches_from(words.clone())?;
+            command = with_defaults(command, &read, &mounted);
+            matches = parse(command.clone())?;
             file = Some(read);
         }
-        let weaker = weaker_secrets(&matches);
+        let weaker = mounted.weaker_secrets(&matches);
         if !weaker.is_empty() {
-            matches = without(command, &weaker).try_get_matches_from(words)?;
+            matches = parse(without(command, &weaker))?;
         }
-        Ok(Self { matches, file })
+        Ok(Self {
+            matches,
+            mounted,
+            file,
+        })
     }
 
     /// The values, as clap's derived types take them.
@@ -100,7 +120,7 @@ impl Settings {
     /// setting that names a file instead.
     pub fn typed_secrets(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
         let (_, matches) = leaf(&self.matches);
-        let typed = |id: &str| strength(matches, id) == Some(ValueSource::CommandLine);
+        let typed = |id: &str| self.mounted.strength(matches, id) == Some(ValueSource::CommandLine);
         SECRETS.into_iter().filter(move |(id, _)| typed(id))
     }
 }
@@ -155,19 +175,46 @@ fn extend(command: Command) -> Command {
 }
 
 /// An empty variable counts as one that is not set, and the first of several that is set counts.
-fn from_environment(command: Command) -> Command {
-    let is_set = |name: &OsString| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    command.mut_subcommands(from_environment).mut_args(|arg| {
-        let Some(name) = arg.get_env().map(OsString::from) else {
+fn from_environment(command: Command, mounted: &mut Mounted) -> Command {
+    let command = command.mut_subcommands(|inner| from_environment(inner, mounted));
+    command.mut_args(|arg| {
+        let names = variables(&arg);
+        if names.is_empty() {
             return arg;
-        };
-        let names = variables_of(&arg).map(|names| names.iter().map(OsString::from).collect());
-        let mut names = names.unwrap_or_else(|| vec![name]).into_iter();
-        match names.find(is_set) {
-            Some(name) => arg.env(name),
+        }
+        let value = |name: &String| Some((name.clone(), variable(name)?));
+        match names.iter().find_map(value) {
             None => arg.env(None::<&'static str>),
+            Some((name, Variable::AsItIs)) => arg.env(name),
+            Some((_, Variable::Mounted(value))) => {
+                mounted.0.push(arg.get_id().to_string());
+                // It may be a secret.
+                let arg = arg.env(None::<&'static str>).hide_default_value(true);
+                arg.default_value(value)
+            }
         }
     })
+}
+
+/// What a variable of the environment holds.
+enum Variable {
+    /// What clap can take.
+    AsItIs,
+    /// This, and a line break.
+    Mounted(String),
+}
+
+/// `None`: it is not set, or empty but for line breaks.
+fn variable(name: &str) -> Option<Variable> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    let Some(text) = value.to_str() else {
+        return Some(Variable::AsItIs);
+    };
+    match text.trim_end_matches(['\n', '\r']) {
+        "" => None,
+        trimmed if trimmed.len() == text.len() => Some(Variable::AsItIs),
+        trimmed => Some(Variable::Mounted(trimmed.to_owned())),
+    }
 }
 
 /// Names of the variables of a setting, the strongest first.
@@ -185,21 +232,55 @@ fn variables_of(arg: &Arg) -> Option<&'static [&'static str]> {
 }
 
 /// The values of the file as defaults.
-fn with_defaults(command: Command, file: &File) -> Command {
-    let command = command.mut_subcommands(|inner| with_defaults(inner, file));
+fn with_defaults(command: Command, file: &File, mounted: &Mounted) -> Command {
+    let command = command.mut_subcommands(|inner| with_defaults(inner, file, mounted));
     command.mut_args(|arg| match file.entry(&arg) {
-        Some(entry) => arg.default_value(entry.value.clone()),
-        None => arg,
+        Some(entry) if !mounted.has(arg.get_id().as_str()) => {
+            arg.default_value(entry.value.clone())
+        }
+        Some(_) | None => arg,
     })
 }
 
-/// Secrets that a file from a stronger place stands in for. None of them was typed.
-fn weaker_secrets(matches: &ArgMatches) -> Vec<&'static str> {
-    let (_, matches) = leaf(matches);
-    let weaker = SECRETS.into_iter().filter(|(secret, file)| {
-        file.is_some_and(|file| strength(matches, file) > strength(matches, secret))
-    });
-    weaker.map(|(secret, _)| secret).collect()
+impl Mounted {
+    fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|mounted| mounted == id)
+    }
+
+    /// Secrets that a file from a stronger place stands in for. None of them was typed.
+    fn weaker_secrets(&self, matches: &ArgMatches) -> Vec<&'static str> {
+        let (_, matches) = leaf(matches);
+        let weaker = SECRETS.into_iter().filter(|(secret, file)| {
+            file.is_some_and(|file| self.strength(matches, file) > self.strength(matches, secret))
+        });
+        weaker.map(|(secret, _)| secret).collect()
+    }
+
+    /// Where a value comes from, the stronger the greater; `None`: there is none, or no such flag.
+    fn strength(&self, matches: &ArgMatches, id: &str) -> Option<ValueSource> {
+        matches.try_contains_id(id).ok().filter(|given| *given)?;
+        match matches.value_source(id) {
+            Some(ValueSource::DefaultValue) if self.has(id) => Some(ValueSource::EnvVariable),
+            source => source,
+        }
+    }
+}
+
+/// clap repeats a word that it does not take, which may be one that belongs elsewhere.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let kinds = [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ];
+    for kind in kinds {
+        if let Some(ContextValue::String(word)) = error.get(kind)
+            && !shown(word).starts_with('"')
+        {
+            error.insert(kind, ContextValue::String(shown(word)));
+        }
+    }
+    error
 }
 
 /// The same command line, with neither a variable nor a default for these.
@@ -226,12 +307,6 @@ fn leaf(matches: &ArgMatches) -> (Option<&str>, &ArgMatches) {
         (name, matches) = (Some(inner), of_it);
     }
     (name, matches)
-}
-
-/// Where a value comes from, the stronger the greater; `None`: there is none, or no such flag.
-fn strength(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
-    matches.try_contains_id(id).ok().filter(|given| *given)?;
-    matches.value_source(id)
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::{secret::Secret, sink::amqp::Broker, tls::Certificates};
+use crate::{
+    secret::Secret,
+    sink::amqp::{Broker, BrokerUrl},
+    tls::Certificates,
+};
 
 /// Where RabbitMQ's management API is, and who asks. Printing it shows neither user nor password.
 #[derive(Clone)]
@@ -19,11 +23,22 @@ pub struct ManagementUrl {
 
 /// The URL cannot be used; it is not repeated, since it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "RABBITMQ_MANAGEMENT_URL is not of the form http://host:15672, https://host:15671 or \
-     http://user:password@host:15672"
-)]
-pub struct ManagementUrlFault;
+pub enum ManagementUrlFault {
+    /// Not of the form that it should have.
+    #[error(
+        "RABBITMQ_MANAGEMENT_URL is not of the form http://host:15672, https://host:15671 or \
+         http://user:password@host:15672"
+    )]
+    Form,
+    /// The login of the broker's URL would leave this machine in clear text, for a place that does
+    /// not know it yet.
+    #[error(
+        "RABBITMQ_MANAGEMENT_URL begins with http:// and has no login, so that of RABBITMQ_URL would \
+         travel without encryption: use https://, or give a login of its own, \
+         http://user:password@host:15672"
+    )]
+    PlainLogin,
+}
 
 impl ManagementUrl {
     /// Reads `http://host:port` or `https://host:port`, with `user:password@` before the host or,
@@ -37,27 +52,31 @@ impl ManagementUrl {
             .reveal()
             .trim()
             .parse()
-            .map_err(|_| ManagementUrlFault)?;
+            .map_err(|_| ManagementUrlFault::Form)?;
         let Some(authority) = uri.authority() else {
-            return Err(ManagementUrlFault);
+            return Err(ManagementUrlFault::Form);
         };
         // The ports are those that RabbitMQ's plugin has by default.
         let (port, certificates) = match uri.scheme_str() {
             Some("http") => (15_672, None),
             Some("https") => (15_671, Some(broker.certificates.clone())),
-            Some(_) | None => return Err(ManagementUrlFault),
+            Some(_) | None => return Err(ManagementUrlFault::Form),
         };
+        // The brackets of an IPv6 address belong to the URL.
+        let host = authority.host().trim_matches(['[', ']']);
         let (user, password) = match authority.as_str().rsplit_once('@') {
             Some((login, _)) => {
-                let (user, password) = login.split_once(':').ok_or(ManagementUrlFault)?;
+                let (user, password) = login.split_once(':').ok_or(ManagementUrlFault::Form)?;
                 let user = decoded(user)?;
                 (user.into_owned(), Secret::new(decoded(password)?))
+            }
+            None if certificates.is_none() && !knows_login(host, &broker.url) => {
+                return Err(ManagementUrlFault::PlainLogin);
             }
             None => broker.url.login(),
         };
         Ok(Self {
-            // The brackets of an IPv6 address belong to the URL.
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            host: host.to_owned(),
             port: authority.port_u16().unwrap_or(port),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             user,
@@ -97,10 +116,20 @@ impl ManagementUrl {
     }
 }
 
+/// Whether the broker's login may go to a host without encryption: it stays on this machine, or goes
+/// to that host so anyway.
+fn knows_login(host: &str, broker: &BrokerUrl) -> bool {
+    let local = match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    local || (!broker.is_encrypted() && broker.host().eq_ignore_ascii_case(host))
+}
+
 /// A part of a URL without its escapes (RFC 3986, section 2.1).
 fn decoded(part: &str) -> Result<Cow<'_, str>, ManagementUrlFault> {
     let bytes = percent_decode_str(part);
-    bytes.decode_utf8().map_err(|_| ManagementUrlFault)
+    bytes.decode_utf8().map_err(|_| ManagementUrlFault::Form)
 }
 
 impl fmt::Display for ManagementUrl {
@@ -122,10 +151,13 @@ impl fmt::Debug for ManagementUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::amqp::BrokerUrl;
 
     fn parse(url: &str) -> Result<ManagementUrl, ManagementUrlFault> {
-        let broker = BrokerUrl::parse(&Secret::new("amqp://relay:broker-canary@h/%2f"));
+        parse_beside("amqp://relay:broker-canary@h/%2f", url)
+    }
+
+    fn parse_beside(broker: &str, url: &str) -> Result<ManagementUrl, ManagementUrlFault> {
+        let broker = BrokerUrl::parse(&Secret::new(broker));
         let broker = Broker {
             url: broker.expect("valid"),
             exchange: "shop".to_owned(),
@@ -136,8 +168,8 @@ mod tests {
 
     #[test]
     fn the_login_is_that_of_the_broker_unless_it_has_its_own() {
-        let url = parse("http://h.example/mq/").expect("valid");
-        assert_eq!((url.host(), url.port()), ("h.example", 15_672));
+        let url = parse("http://h/mq/").expect("valid");
+        assert_eq!((url.host(), url.port()), ("h", 15_672));
         assert_eq!(url.prefix(), "/mq");
         assert_eq!(
             (url.user(), url.password().reveal()),
@@ -166,6 +198,31 @@ mod tests {
         for url in ["", "h:15672", "ftp://u:canary@h", "http://canary@h"] {
             let refusal = parse(url).expect_err(url).to_string();
             assert!(!refusal.contains("canary"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_brokers_login_goes_nowhere_in_clear_text_where_it_is_not_known() {
+        let (plain, encrypted) = ("amqp://u:canary@h", "amqps://u:canary@h");
+        for (broker, url) in [
+            (plain, "http://other"),
+            (plain, "http://10.0.0.1:15672"),
+            (encrypted, "http://h"),
+            (encrypted, "http://localhost.example"),
+        ] {
+            let refusal = parse_beside(broker, url).expect_err(url);
+            assert_eq!(refusal, ManagementUrlFault::PlainLogin, "{url}");
+            assert!(!refusal.to_string().contains("canary"));
+        }
+        for (broker, url) in [
+            (plain, "http://H"),
+            (encrypted, "http://localhost"),
+            (encrypted, "http://127.0.0.2"),
+            (encrypted, "http://[::1]:15672"),
+            (encrypted, "https://other"),
+            (encrypted, "http://look:x@other"),
+        ] {
+            parse_beside(broker, url).expect(url);
         }
     }
 }

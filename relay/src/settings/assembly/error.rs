@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use pgevents_proto::{OptionError, TableListError};
 
-use crate::{doctor::ManagementUrlFault, sink::amqp::UrlFault, tls::TlsError};
+use crate::{doctor::ManagementUrlFault, secret::shown, sink::amqp::UrlFault, tls::TlsError};
 
 /// A setting that cannot be used. Always the operator's to mend: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum ConfigError {
     #[error("{0} is not set: {1}")]
     Missing(&'static str, &'static str),
     /// A setting has a value outside its range.
-    #[error("{name} is {value:?}: {expected}")]
+    #[error("{name} is {}: {expected}", shown(.value))]
     Value {
         /// The setting.
         name: &'static str,
@@ -19,6 +19,22 @@ pub enum ConfigError {
         value: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// A setting is not what it should be, and may hold a secret.
+    #[error("{name} cannot be used (it is not shown here): {expected}")]
+    NotShown {
+        /// The setting.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A variable of libpq asks for what the relay does not do.
+    #[error("{name} is set, and the relay does not do what it asks for: {remedy}")]
+    Libpq {
+        /// The variable.
+        name: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A table list does not parse.
     #[error("read {name}")]
@@ -68,7 +84,7 @@ fn in_words(fault: &OptionError) -> String {
     match fault {
         OptionError::Value {
             expected, found, ..
-        } => format!(" is {found:?}: expected {expected}"),
+        } => format!(" is {}: expected {expected}", shown(found)),
         OptionError::Names { source, .. } => format!(" is no list: {source}"),
         OptionError::Unknown(_) | OptionError::NoValue(_) | OptionError::Twice(_) => {
             format!(": {fault}")

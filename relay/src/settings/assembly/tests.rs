@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::postgres::TlsMode;
 use crate::settings::flags::{Cli, Command};
 
 fn producer(words: &str, environment: &[(&str, &str)]) -> Result<producer::Settings, ConfigError> {
@@ -74,6 +75,10 @@ fn refusals_name_the_setting() {
             "--messages is \"a,,b\": expected a comma list of prefixes",
         ),
         (
+            "--messages pgevents:,orders:",
+            "--messages is \"orders:\": each prefix has to begin with pgevents:",
+        ),
+        (
             "--origin local",
             "--origin is \"local\": expected any or none",
         ),
@@ -112,4 +117,75 @@ fn the_folder_of_a_socket_is_a_host() {
     let postgres = config.expect("valid").postgres;
     assert!(postgres.is_socket());
     assert_eq!(postgres.address(), "/run/postgresql/.s.PGSQL.5432");
+}
+
+#[test]
+fn a_host_is_one_name_and_what_may_hold_a_secret_is_not_repeated() {
+    let host = |host: &str| producer(&format!("--sink stdout --pgslot s --pghost {host}"), &[]);
+    assert_eq!(host("[::1]").expect("valid").postgres.host, "::1");
+    for wrong in [
+        "a,b",
+        "postgres://u:canary@h/shop",
+        "u:canary@h",
+        "postgresql://canary",
+    ] {
+        let refused = host(wrong).expect_err(wrong).to_string();
+        assert!(refused.starts_with("PGHOST cannot be used"), "{refused}");
+        assert!(!refused.contains("canary"), "{refused}");
+    }
+    let refused = refusal("--sink stdout --pgslot s --pgport amqp://u:canary@h");
+    assert!(refused.starts_with("PGPORT is (not shown"), "{refused}");
+}
+
+#[test]
+fn the_authorities_of_the_system_come_with_a_check_of_the_name() {
+    let words = "--sink stdout --pgslot s --pghost /run --pgsslrootcert system";
+    let tls = |more: &str| producer(&format!("{words} {more}"), &[]).map(|p| p.postgres.tls);
+    assert_eq!(tls("").expect("valid"), TlsMode::VerifyFull);
+    assert_eq!(
+        tls("--pgsslmode verify-full").expect("valid"),
+        TlsMode::VerifyFull
+    );
+    for weaker in ["disable", "allow", "prefer", "require", "verify-ca"] {
+        let refused = tls(&format!("--pgsslmode {weaker}")).expect_err(weaker);
+        let expected = format!("PGSSLMODE is \"{weaker}\": with PGSSLROOTCERT=system");
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+    }
+}
+
+#[test]
+fn a_variable_of_libpq_is_heeded_or_refused_and_never_ignored() {
+    let with = |name: &str, value: &str| {
+        let refused = producer("--sink stdout --pgslot s", &[(name, value)]);
+        refused.map(drop).map_err(|fault| fault.to_string())
+    };
+    for (name, meant) in [
+        ("PGHOSTADDR", None),
+        ("PGSERVICE", None),
+        ("PGREQUIREAUTH", None),
+        ("PGSSLCRL", None),
+        ("PGSSLCRLDIR", None),
+        ("PGSSLMINPROTOCOLVERSION", Some("TLSv1.2")),
+        ("PGSSLMAXPROTOCOLVERSION", Some("TLSv1.3")),
+        ("PGSSLNEGOTIATION", Some("postgres")),
+        ("PGSSLCERTMODE", Some("allow")),
+        ("PGSSLSNI", Some("1")),
+        ("PGSSLCOMPRESSION", Some("0")),
+        ("PGREQUIRESSL", Some("0")),
+        ("PGREQUIREPEER", None),
+        ("PGGSSENCMODE", Some("prefer")),
+        ("PGTARGETSESSIONATTRS", Some("read-write")),
+        ("PGLOADBALANCEHOSTS", Some("disable")),
+        ("PGOPTIONS", None),
+        ("PGMINPROTOCOLVERSION", Some("3.0")),
+    ] {
+        let refused = with(name, "canary").expect_err(name);
+        assert!(
+            refused.starts_with(&format!("{name} is set")) && !refused.contains("canary"),
+            "{refused}"
+        );
+        if let Some(meant) = meant {
+            assert_eq!(with(name, meant), Ok(()), "{name}");
+        }
+    }
 }

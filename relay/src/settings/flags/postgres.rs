@@ -39,7 +39,8 @@ pub struct PostgresArgs {
     /// disable, prefer, require, verify-ca or verify-full [default: prefer]
     #[arg(long, env = "PGSSLMODE", value_name = "MODE")]
     pub pgsslmode: Option<String>,
-    /// File of certificate authorities (PEM), or "system" [default: system]
+    /// File of certificate authorities (PEM), or "system" for those of the system, which makes
+    /// verify-full the sslmode and takes no other [default: system, with any sslmode]
     #[arg(long, env = "PGSSLROOTCERT", value_name = "FILE")]
     pub pgsslrootcert: Option<PathBuf>,
     /// File of the client certificate (PEM), then those up to its authority [default: none]

@@ -34,6 +34,10 @@ pub struct ProducerArgs {
     /// What the plugin is asked for.
     #[command(flatten)]
     pub plugin: PluginArgs,
+    /// End with exit code 2 if a list of tables or columns names something that is not there, where
+    /// a warning would say so
+    #[arg(long)]
+    pub strict: bool,
     /// RabbitMQ: where and which exchange.
     #[command(flatten)]
     pub rabbitmq: RabbitmqArgs,

@@ -2,7 +2,7 @@ use std::{ffi::OsStr, fmt};
 
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 
-use super::{SECRETS, Settings, command, is_setting, leaf, strength};
+use super::{SECRETS, Settings, command, is_setting, leaf};
 
 /// Every setting of a subcommand as it is in force, written as a file of settings, with where each
 /// comes from. A secret is only said to be there.
@@ -61,7 +61,7 @@ impl Effective<'_> {
 
     fn origin(&self, arg: &Arg, matches: &ArgMatches) -> Origin {
         let name = |name: Option<&OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
-        match strength(matches, arg.get_id().as_str()) {
+        match self.0.mounted.strength(matches, arg.get_id().as_str()) {
             Some(ValueSource::CommandLine) => {
                 Origin::Flag(arg.get_long().unwrap_or_default().to_owned())
             }
@@ -101,7 +101,7 @@ pub(crate) fn default_in_words(arg: &Arg) -> Option<String> {
 /// The first of its variables that is set.
 fn variable_in_force(arg: &Arg) -> Option<&OsStr> {
     let names = super::variables_of(arg).unwrap_or_default();
-    let set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let set = |name: &&&str| super::variable(name).is_some();
     names
         .iter()
         .find(set)

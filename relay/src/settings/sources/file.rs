@@ -11,6 +11,7 @@ use clap::{
 use toml::de::{DeTable, DeValue};
 
 use super::{SECRETS, is_setting};
+use crate::secret::shown;
 
 /// How alike two names have to be for one to be meant by the other, from 0 to 1 (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
@@ -166,7 +167,7 @@ fn entry(
 /// A value as a flag would have it; lists are joined by commas.
 fn flag_text(value: &DeValue<'_>) -> Option<String> {
     match value {
-        DeValue::String(text) => Some(text.to_string()),
+        DeValue::String(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
         DeValue::Boolean(yes) => Some(yes.to_string()),
         DeValue::Array(items) => {
@@ -183,7 +184,7 @@ fn check(arg: &Arg, value: &str) -> Result<(), String> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return match value {
             "true" | "false" => Ok(()),
-            _ => Err(format!("{key} is {value:?}: write true or false")),
+            _ => Err(format!("{key} is {}: write true or false", shown(value))),
         };
     }
     // Alone, so that neither the environment nor another flag has a say.
@@ -205,7 +206,7 @@ fn refusal(key: &str, value: &str, error: &clap::Error) -> String {
         (None, Some(ContextValue::Strings(values))) => format!("use one of {}", values.join(", ")),
         (None, _) => "it cannot be used".to_owned(),
     };
-    format!("{key} is {value:?}: {reason}")
+    format!("{key} is {}: {reason}", shown(value))
 }
 
 fn unknown(key: &str, known: &[Arg]) -> String {

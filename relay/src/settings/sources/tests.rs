@@ -177,3 +177,18 @@ fn the_effective_settings_say_where_each_comes_from_and_show_no_secret() {
     let again = read("", &text).expect("valid");
     assert_eq!(producer(&again).window, 7);
 }
+
+#[test]
+fn a_word_that_belongs_elsewhere_is_not_repeated() {
+    for words in [
+        "--sink amqp://u:canary@h",
+        "--window amqp://u:canary@h",
+        "amqp://u:canary@h",
+    ] {
+        let refused = read(words, "").expect_err(words).to_string();
+        assert!(!refused.contains("canary"), "{refused}");
+    }
+    check_refusal("window = 'amqp://u:canary@h'", &["window is (not shown"]);
+    let refused = read("", "sink = 'amqp://u:canary@h'").expect_err("refused");
+    assert!(!refused.to_string().contains("canary"), "{refused}");
+}

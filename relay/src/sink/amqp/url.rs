@@ -1,6 +1,7 @@
 use std::fmt;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
+use url::{Host, Url};
 
 use crate::secret::Secret;
 
@@ -10,6 +11,9 @@ const FRAME_MAX: u32 = 32 * 1024;
 
 /// Seconds between heartbeats; a peer that misses two counts as dead.
 const HEARTBEAT: u16 = 10;
+
+/// Options of the URL that lapin heeds.
+const OPTIONS: [&str; 4] = ["frame_max", "channel_max", "heartbeat", "auth_mechanism"];
 
 /// Where the broker is and who asks. Printing it shows neither user nor password.
 #[derive(Clone)]
@@ -28,9 +32,15 @@ pub enum UrlFault {
         "an URL that ends with / means the virtual host \"\"; write %2f for the virtual host /"
     )]
     EmptyVirtualHost,
-    /// Neither a name nor an IPv4 address.
-    #[error("the host must be a name or an IPv4 address")]
+    /// No host.
+    #[error("it names no host: amqp://user:password@host:port/vhost")]
     Host,
+    /// An option behind the question mark that the relay would not heed.
+    #[error(
+        "it has an option that is none of frame_max, channel_max, heartbeat and auth_mechanism; \
+         certificates are named by RABBITMQ_CACERT, RABBITMQ_CERT and RABBITMQ_KEY"
+    )]
+    Option,
 }
 
 impl BrokerUrl {
@@ -40,13 +50,24 @@ impl BrokerUrl {
     ///
     /// What is wrong with it, without repeating it.
     pub fn parse(url: &Secret) -> Result<Self, UrlFault> {
-        let mut uri: AMQPUri = url.reveal().trim().parse().map_err(|_| UrlFault::Form)?;
+        let text = url.reveal().trim();
+        let mut uri: AMQPUri = text.parse().map_err(|_| UrlFault::Form)?;
         if uri.vhost.is_empty() {
             return Err(UrlFault::EmptyVirtualHost);
         }
-        // The parser takes "localhost" for hosts that it does not understand.
-        if !url.reveal().contains(&uri.authority.host) {
-            return Err(UrlFault::Host);
+        // The parser of AMQP URIs takes "localhost" for what it does not understand.
+        let parts = Url::parse(text).map_err(|_| UrlFault::Form)?;
+        match parts.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => {}
+            Some(Host::Ipv4(_)) => {}
+            Some(Host::Ipv6(address)) => uri.authority.host = address.to_string(),
+            Some(Host::Domain(_)) | None => return Err(UrlFault::Host),
+        }
+        if parts
+            .query_pairs()
+            .any(|(name, _)| !OPTIONS.contains(&&*name))
+        {
+            return Err(UrlFault::Option);
         }
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
@@ -91,8 +112,11 @@ impl fmt::Display for BrokerUrl {
             AMQPScheme::AMQP => "amqp",
             AMQPScheme::AMQPS => "amqps",
         };
-        let authority = &self.uri.authority;
-        write!(f, "{scheme}://{}:{}", authority.host, authority.port)
+        let (host, port) = (&self.uri.authority.host, self.uri.authority.port);
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]:{port}"),
+            false => write!(f, "{scheme}://{host}:{port}"),
+        }
     }
 }
 
@@ -123,13 +147,24 @@ mod tests {
         assert_eq!(parse("http://h").err(), Some(UrlFault::Form));
         assert_eq!(parse("nothing").err(), Some(UrlFault::Form));
         assert_eq!(parse("amqp://h/").err(), Some(UrlFault::EmptyVirtualHost));
-        assert_eq!(
-            parse("amqp://u:p@[::1]:5672/%2f").err(),
-            Some(UrlFault::Host)
-        );
+        assert_eq!(parse("amqp://u:p@/%2f").err(), Some(UrlFault::Form));
+        assert_eq!(parse("amqp:///%2f").err(), Some(UrlFault::Host));
+        for option in ["verify=verify_none", "connection_timeout=1", "canary"] {
+            let fault = parse(&format!("amqps://h/%2f?heartbeat=5&{option}")).err();
+            assert_eq!(fault, Some(UrlFault::Option));
+        }
         assert_eq!(
             parse("amqp://h").map(|url| url.vhost().to_owned()),
             Ok("/".to_owned())
         );
+    }
+
+    #[test]
+    fn an_address_in_brackets_is_the_host_whatever_stands_before_it() {
+        for login in ["", "u:p@", "u:localhostpw@", "localhost_app:%5B::1%5D@"] {
+            let url = parse(&format!("amqp://{login}[2001:db8::1]:5673/%2f")).expect("valid");
+            assert_eq!(url.host(), "2001:db8::1", "{login}");
+            assert_eq!(url.to_string(), "amqp://[2001:db8::1]:5673");
+        }
     }
 }
