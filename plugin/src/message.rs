@@ -1,26 +1,14 @@
 //! A logical message, `pg_logical_emit_message()`: what of it travels.
 
-use std::{borrow::Cow, ffi::CStr};
+use std::borrow::Cow;
 
-use pgevents_proto::{Lsn, OmittedReason, write_omitted};
+use pgevents_proto::{OmittedReason, write_omitted};
 
-use crate::ffi::{self, Encoding, MemoryContext};
+use crate::ffi::{self, Encoding, LogicalMessage, MemoryContext};
 
 /// The most bytes of a prefix that travel, in the encoding of the database: four times what a
 /// routing key of AMQP can hold.
 const LONGEST_PREFIX: usize = 1024;
-
-/// A message as PostgreSQL hands it over; prefix and content may be of any size below 1 GiB.
-pub struct LogicalMessage<'a> {
-    /// Whether it belongs to the transaction that is being replayed.
-    pub transactional: bool,
-    /// Position after the message.
-    pub lsn: Lsn,
-    /// In the encoding of the database.
-    pub prefix: &'a CStr,
-    /// Any bytes.
-    pub content: &'a [u8],
-}
 
 impl<'a> LogicalMessage<'a> {
     /// The prefix as UTF-8, cut at a character if it is too long.

@@ -4,10 +4,9 @@ use crate::{
     change::{ChangeWriter, RowImage, Written},
     dictionary::{Dictionary, Entry},
     ffi::{
-        self, Context, Encoding, Frame, MemoryContext, PLUGIN_REPORTS_PROGRESS, PinnedSettings,
-        RowAction, RowChange, Table, TimeZone, Txn,
+        self, Context, Encoding, Frame, LogicalMessage, MemoryContext, PLUGIN_REPORTS_PROGRESS,
+        PinnedSettings, RowAction, RowChange, Table, TimeZone, Txn,
     },
-    message::LogicalMessage,
     output::{JsonOutput, Output},
     transaction::Transaction,
 };
