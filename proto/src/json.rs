@@ -78,9 +78,9 @@ impl EventJson {
     }
 
     /// Puts into `out` what goes in the place of the event of `change`, which would have so many
-    /// `bytes`: its six keys with empty rows, so that a consumer still knows whose event it was, and
-    /// two more: `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB is
-    /// `null`.
+    /// `bytes`: its six keys with empty rows, so that a consumer still knows whose event it was,
+    /// and two more: `"pgevents_omitted":"too_large","bytes":20000000`. An `id` of more than 1 KiB
+    /// is `null`.
     pub fn omit(&mut self, change: &Change<'_>, bytes: usize, out: &mut Vec<u8>) {
         let template = self.templates.of(change.relation);
         // The memory of a huge event is not kept for small ones.

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use pgevents_tests::lab::{Lab, RelayCommand};
+use pgevents_tests::lab::Lab;
 use tempfile::TempDir;
 
 /// A file of settings that only its owner can read.
@@ -71,7 +71,7 @@ async fn a_line_break_behind_a_variable_is_not_part_of_it() {
         &folder,
         "pgslot = 'of_the_file'\nrabbitmq-url = 'amqp://nowhere'\n",
     );
-    let mounted = |relay: RelayCommand<'_>| {
+    let mounted = || {
         let variables = [
             ("PGHOST", "127.0.0.1"),
             ("PGPORT", &port),
@@ -85,16 +85,16 @@ async fn a_line_break_behind_a_variable_is_not_part_of_it() {
             ("PGEVENTS_SKIP_NOOP", "true"),
             ("PGEVENTS_CONFIG", file.to_str().expect("UTF-8")),
         ];
-        variables.into_iter().fold(relay, |relay, (name, value)| {
+        variables.into_iter().fold(lab.producer(), |relay, (name, value)| {
             relay.env(name, &format!("{value}\r\n"))
         })
     };
-    let relay = mounted(lab.producer()).start();
+    let relay = mounted().start();
     relay.logs("streaming").await;
     lab.sql("INSERT INTO users VALUES (1)").await;
     assert_eq!(queue.next().await.json()["id"].to_string(), "1");
     relay.stop().await;
-    let check = mounted(lab.producer()).flags("--check").start();
+    let check = mounted().flags("--check").start();
     assert_eq!(check.exit_code().await, 0);
     let shown = check.process().stdout().since(0).join("\n");
     for line in [
@@ -105,7 +105,7 @@ async fn a_line_break_behind_a_variable_is_not_part_of_it() {
     ] {
         assert!(shown.contains(line), "{line:?} is not in {shown}");
     }
-    let help = mounted(lab.producer()).flags("--help").start();
+    let help = mounted().flags("--help").start();
     assert_eq!(help.exit_code().await, 0);
     let shown = help.process().stdout().since(0).join("\n");
     assert!(!shown.contains(lab.postgres().relay_password()), "{shown}");

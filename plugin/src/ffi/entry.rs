@@ -21,8 +21,8 @@ use super::{
     txn::Txn,
 };
 
-/// The state of one decoding session, and what it does when PostgreSQL calls. It is dropped with the
-/// session, also after an ERROR.
+/// The state of one decoding session, and what it does when PostgreSQL calls. It is dropped with
+/// the session, also after an ERROR.
 pub trait OutputPlugin: Sized {
     /// A session begins. Reads the options; one that cannot be followed is an ERROR: nothing has
     /// been decoded yet, and nothing will be until it is put right. `decodes` is false where only a

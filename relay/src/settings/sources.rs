@@ -189,7 +189,8 @@ fn from_environment(command: Command, mounted: &mut Mounted) -> Command {
             Some((_, Variable::Mounted(value))) => {
                 mounted.0.push(arg.get_id().to_string());
                 // It may be a secret.
-                let arg = arg.env(None::<&'static str>).hide_default_value(true);
+                let hidden = arg.get_action().takes_values();
+                let arg = arg.env(None::<&'static str>).hide_default_value(hidden);
                 arg.default_value(value)
             }
         }

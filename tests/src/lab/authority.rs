@@ -1,6 +1,7 @@
 //! Certificates of one test: right ones, and every kind of wrong one.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pgevents_servers::Certified;
@@ -101,5 +102,8 @@ fn parameters(name: &str, hosts: &[&str]) -> CertificateParams {
 }
 
 fn write(file: &Path, text: &str) {
-    fs::write(file, text).unwrap_or_else(|error| panic!("write {}: {error}", file.display()));
+    let written = fs::write(file, text);
+    // A key that others may read is refused.
+    let kept = written.and_then(|()| fs::set_permissions(file, Permissions::from_mode(0o600)));
+    kept.unwrap_or_else(|error| panic!("write {}: {error}", file.display()));
 }

@@ -116,8 +116,8 @@ impl ManagementUrl {
     }
 }
 
-/// Whether the broker's login may go to a host without encryption: it stays on this machine, or goes
-/// to that host so anyway.
+/// Whether the broker's login may go to a host without encryption: it stays on this machine, or
+/// goes to that host so anyway.
 fn knows_login(host: &str, broker: &BrokerUrl) -> bool {
     let local = match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
