@@ -5,7 +5,6 @@
 //! when.
 
 mod ack;
-mod caution;
 mod counts;
 mod held;
 mod mark;
@@ -18,10 +17,9 @@ use std::time::Duration;
 use pgevents_proto::Lsn;
 
 pub use ack::AckTracker;
-use caution::Caution;
 pub use counts::{Counts, Flow};
 pub use held::Held;
-pub use mark::{Acknowledged, Chunk, Mark};
+pub use mark::{Acknowledged, Chunk, Commit, Mark};
 use patience::{Patience, Silences};
 pub use policy::{Policy, TooLarge, Unroutable};
 pub use window::Window;
@@ -75,7 +73,6 @@ pub struct Delivery {
     policy: Policy,
     ack: AckTracker,
     window: Window,
-    caution: Caution,
     patience: Patience,
     silences: Silences,
     stopping: bool,
@@ -84,6 +81,8 @@ pub struct Delivery {
     started: Duration,
     /// Largest body that the sink takes, in bytes; `None`: any.
     largest_body: Option<u64>,
+    /// Whether something has to come again that has arrived, before which nothing is acknowledged.
+    expecting: bool,
     /// What was acknowledged when the position last moved or nothing held it back, and when.
     moved: (Acknowledged, Duration),
     /// What the plugin has kept back in this session: by its options, and because nothing changed.
@@ -98,13 +97,13 @@ impl Delivery {
             policy,
             ack: AckTracker::new(),
             window,
-            caution: Caution::default(),
             patience: Patience::default(),
             silences: Silences::default(),
             stopping: false,
             counts: Counts::default(),
             started: Duration::ZERO,
             largest_body: None,
+            expecting: false,
             moved: Default::default(),
             kept_back: (0, 0),
         }
@@ -114,9 +113,9 @@ impl Delivery {
     /// since any fixed moment, here and in [`Delivery::tick`]; `largest_body`: in bytes, the most
     /// that the sink takes, `None`: any.
     pub fn start(&mut self, now: Duration, largest_body: Option<u64>) {
+        self.expecting = false;
         self.ack = AckTracker::new();
         self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
-        self.caution.start();
         self.patience = Patience::since(now);
         self.counts.sessions += 1;
         self.started = now;
@@ -132,7 +131,7 @@ impl Delivery {
 
     /// What may be done now.
     pub fn next(&self) -> Next {
-        if self.stopping && !self.ack.is_open() {
+        if self.stopping && !self.ack.is_open() && !self.expecting {
             return match self.ack.in_flight() {
                 0 => Next::Finish,
                 _ => Next::Wait,
@@ -175,10 +174,22 @@ impl Delivery {
         self.ack.published()
     }
 
-    /// The open transaction is complete; `end_lsn` is the position after its commit record.
-    pub fn commit(&mut self, end_lsn: Lsn) {
+    /// The open transaction is complete.
+    pub fn commit(&mut self, commit: impl Into<Commit>) {
         self.counts.transactions += 1;
-        self.ack.commit(end_lsn);
+        self.ack.commit(commit);
+    }
+
+    /// The source will give again what has arrived in an earlier session: nothing is acknowledged,
+    /// and no stop is complete, before it has.
+    pub fn expect(&mut self) {
+        self.expecting = true;
+    }
+
+    /// The source has come to the end of that, and nothing was published in this session.
+    pub fn known(&mut self, commit: Commit) {
+        self.expecting = false;
+        self.ack.close(Mark::Commit(commit));
     }
 
     /// A message outside any transaction was published; `lsn` is its position. Like a commit it
@@ -238,7 +249,6 @@ impl Delivery {
     /// No queue wanted a message: the session has to end.
     pub fn unrouted(&mut self, _message: Sent) {
         self.counts.returned += 1;
-        self.refused();
     }
 
     fn settled(&mut self, Sent { number, bytes }: Sent) {
@@ -254,7 +264,6 @@ impl Delivery {
     /// Always: the session has to end.
     pub fn nacked(&mut self, _message: Sent) -> Result<(), Failure> {
         self.counts.nacked += 1;
-        self.refused();
         Err(Failure::Nacked)
     }
 
@@ -298,10 +307,20 @@ impl Delivery {
         self.ack.in_flight()
     }
 
+    /// Number that the next message gets.
+    pub fn next_number(&self) -> u64 {
+        self.ack.next_number()
+    }
+
+    /// Number of the first message without a confirmation: all before it have arrived.
+    pub fn first_unconfirmed(&self) -> u64 {
+        self.ack.first_unconfirmed()
+    }
+
     /// Whether one more message may go now.
     pub fn has_room(&self) -> bool {
         let (number, in_flight) = (self.ack.next_number(), self.ack.in_flight());
-        self.window.has_room(in_flight) && self.caution.allows(number, in_flight)
+        self.window.has_room(in_flight) && is_careful(number, in_flight)
     }
 
     /// Whether nothing is on its way to the sink.
@@ -330,11 +349,17 @@ impl Delivery {
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
+}
 
-    fn refused(&mut self) {
-        let unconfirmed = self.ack.next_number() - self.ack.in_flight();
-        self.caution.refused(unconfirmed, self.ack.first_repeated());
-    }
+/// Whether the message with this number may go while so many are on their way.
+///
+/// A message that no queue takes holds up everything behind it, but what is behind it may be on its
+/// way already. If a queue is bound at that very moment, it gets the later messages without the
+/// earlier one: a gap, closed only when all of it is sent again. So the first message of a session,
+/// which is the first that the last one may have seen refused, goes alone; behind it as many may be
+/// on their way as have arrived.
+fn is_careful(number: u64, in_flight: u64) -> bool {
+    in_flight <= number.saturating_sub(in_flight)
 }
 
 #[cfg(test)]

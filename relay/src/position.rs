@@ -6,6 +6,7 @@
 //! another system.
 
 mod disk;
+mod fnv;
 mod gap;
 mod recorder;
 mod start;
@@ -15,6 +16,7 @@ mod system;
 mod timelines;
 
 pub use disk::{Disk, LocalDisk};
+pub use fnv::Fnv1a;
 pub use gap::{Gap, GapReason};
 pub use recorder::{RecordFault, Recorder};
 pub use start::{Before, Found, Start};
@@ -35,6 +37,8 @@ pub struct Position {
     pub database: String,
     /// Cluster and timeline. The same position on another timeline means other changes.
     pub system: System,
+    /// What is asked of the source, as a number: under another one it gives other events.
+    pub asked: u64,
     /// Everything before it has been acknowledged, or may be: the broker has confirmed it.
     pub acknowledged: Acknowledged,
 }
@@ -46,12 +50,20 @@ impl Position {
             slot: slot.to_owned(),
             database: database.escape_default().to_string(),
             system,
+            asked: 0,
             acknowledged,
         }
     }
 
-    /// Where to go on when this position was acknowledged, the slot is `found`, and the server's
-    /// WAL ends at `wal_end`: here, since after a crash of PostgreSQL the slot may stand before it.
+    /// The same when `asked` is asked of the source.
+    #[must_use]
+    pub fn asking(self, asked: u64) -> Self {
+        Self { asked, ..self }
+    }
+
+    /// What has arrived when this position was acknowledged, the slot is `found`, and the server's
+    /// WAL ends at `wal_end`: everything up to here, since after a crash of PostgreSQL the slot may
+    /// stand before it.
     ///
     /// # Errors
     ///

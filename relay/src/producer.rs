@@ -1,5 +1,6 @@
 //! The one loop: slot → events → sink → acknowledgement, and over again after any failure.
 
+mod arrived;
 mod backlog;
 mod ends;
 mod error;
@@ -29,7 +30,7 @@ use crate::{
     heartbeat,
     metrics::Board,
     phase::Phase,
-    position::{Before, Found, Position, RecordFault, Recorder, Start},
+    position::{Before, Found, Gap, Position, RecordFault, Recorder, Start},
     shutdown::Shutdown,
     sink::{Sink, SinkError},
     throttle::Failures,
@@ -46,6 +47,8 @@ struct Relay<'a, E: Ends> {
     feed: Feed,
     board: &'a Board,
     failures: Failures,
+    /// The server was set back, as the last session has found, and that is accepted.
+    rewound: Option<Gap>,
 }
 
 /// Runs until a stop is requested or something only an operator can mend. What monitoring may know
@@ -69,6 +72,7 @@ pub async fn run<E: Ends>(
         feed: Feed::new(plan.policy),
         board,
         failures: Failures::default(),
+        rewound: None,
     };
     let mut backoff = Backoff::new();
     loop {
@@ -93,6 +97,7 @@ pub async fn run<E: Ends>(
                 info!("{}", Chain(&failure));
                 return Ok(());
             }
+            Fate::Stop(_) if relay.accepts(&failure) => continue,
             // It has worked before: certificates are being renewed, or an address leads elsewhere.
             Fate::Stop(_) if failure.is_tls() && relay.last.is_some() => {
                 relay.report(&failure, delay);
@@ -132,9 +137,17 @@ impl<'a, E: Ends> Relay<'a, E> {
             opened = self.open() => opened?,
         };
         let (opened, sink) = opened;
-        let Start { position, gap, .. } = opened.start;
+        let Start {
+            position,
+            from,
+            known,
+            gap,
+            ..
+        } = opened.start;
+        let rewound = Gap::rewound(position.clone(), from);
         let session = pump::Session {
             system: position.system,
+            known: known.map(|last| pump::Known { last, rewound }),
             gap: gap.clone(),
             feed: &mut self.feed,
             board: self.board,
@@ -147,6 +160,9 @@ impl<'a, E: Ends> Relay<'a, E> {
         drop(working);
         self.sink = sink;
         let acknowledged = self.feed.delivery.acknowledged();
+        if acknowledged != Acknowledged::default() {
+            self.rewound = None;
+        }
         match (&mut self.last, gap) {
             // Consumers do not know of it yet.
             (last, Some(gap)) if acknowledged == Acknowledged::default() => *last = Some(gap.from),
@@ -179,15 +195,23 @@ impl<'a, E: Ends> Relay<'a, E> {
         let (plan, board) = (self.plan, self.board);
         let server = self.ends.connect(&|phase| board.enter(phase)).await?;
         let start = self.start(&server).await?;
-        let Start { position, gap, .. } = &start;
+        let Start {
+            position,
+            from,
+            gap,
+            ..
+        } = &start;
         // A gap that consumers have to be told of is not over before they are.
         if let (Some(file), None) = (&plan.state_file, gap) {
             file.save(position.clone()).await?;
         }
         let file = plan.state_file.clone();
-        let (recorder, record) = Recorder::new(file, position.clone(), gap.is_none());
-        let streaming = server.stream(position.acknowledged.wal, recorder).await?;
+        let (recorder, record) = Recorder::new(file, position.clone(), *from, gap.is_none());
+        let streaming = server.stream(*from, recorder).await?;
         self.last = Some(position.clone());
+        if gap.is_none() {
+            self.rewound = None;
+        }
         Ok(Opened {
             streaming,
             start,
@@ -197,7 +221,12 @@ impl<'a, E: Ends> Relay<'a, E> {
 
     /// Decides where to go on, and creates the slot if there was none yet.
     async fn start(&self, server: &impl Server) -> Result<Start, ProducerError> {
-        let Plan { slot, database, .. } = self.plan;
+        let Plan {
+            slot,
+            database,
+            asked,
+            ..
+        } = self.plan;
         let Seen {
             system,
             wal_end,
@@ -220,11 +249,14 @@ impl<'a, E: Ends> Relay<'a, E> {
             }
         };
         let found = Found {
-            slot: Position::new(slot, database, system, lsn.into()),
+            slot: Position::new(slot, database, system, lsn.into()).asking(*asked),
             wal_end,
             missing,
         };
-        let start = before.start(found, self.plan.accept_gap);
+        let start = match self.rewound.clone() {
+            Some(gap) => Ok(Start::behind(gap, found)),
+            None => before.start(found, self.plan.accept_gap),
+        };
         let mut start = start.map_err(ProducerError::Gap)?;
         if start.moved_by_another {
             info!(at = %lsn, "another relay has moved the slot on");
@@ -247,6 +279,17 @@ impl<'a, E: Ends> Relay<'a, E> {
         let from = server.create_slot().await?;
         info!(slot = self.plan.slot, %from, "created the slot");
         Ok(from)
+    }
+
+    /// Whether a session that has found the server set back is followed by one that goes on there.
+    fn accepts(&mut self, failure: &ProducerError) -> bool {
+        match failure {
+            ProducerError::Gap(gap) if self.plan.accept_gap && self.rewound.is_none() => {
+                self.rewound = Some(gap.clone());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The furthest that may be acknowledged; `None` before the first session.

@@ -139,7 +139,7 @@ async fn a_server_process_without_memory_ends_with_an_error_and_not_with_the_clu
         let now = memory_bytes(pid, "VmSize").expect("the backend runs");
         // By the server's own user: nobody else may. The process may have ended meanwhile.
         let limit = async |soft: String| {
-            let limit = format!("prlimit --pid {pid} --as={soft}: || true");
+            let limit = format!("cat; prlimit --pid {pid} --as={soft}: || true");
             lab.sql(&format!("COPY (SELECT) TO PROGRAM '{limit}'"))
                 .await;
         };

@@ -85,9 +85,11 @@ async fn a_line_break_behind_a_variable_is_not_part_of_it() {
             ("PGEVENTS_SKIP_NOOP", "true"),
             ("PGEVENTS_CONFIG", file.to_str().expect("UTF-8")),
         ];
-        variables.into_iter().fold(lab.producer(), |relay, (name, value)| {
-            relay.env(name, &format!("{value}\r\n"))
-        })
+        variables
+            .into_iter()
+            .fold(lab.producer(), |relay, (name, value)| {
+                relay.env(name, &format!("{value}\r\n"))
+            })
     };
     let relay = mounted().start();
     relay.logs("streaming").await;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use pgevents_proto::Lsn;
 
-use super::{Acknowledged, Held, Mark};
+use super::{Acknowledged, Commit, Held, Mark};
 
 /// What has been published, what has been confirmed, and what follows from it.
 #[derive(Debug, Default)]
@@ -28,8 +28,6 @@ pub struct AckTracker {
     /// Highest position that the server says it has sent everything up to.
     wal_end: Lsn,
     acknowledged: Acknowledged,
-    /// Every publish with a smaller number lies before what is acknowledged.
-    first_repeated: u64,
 }
 
 impl AckTracker {
@@ -50,10 +48,10 @@ impl AckTracker {
         number
     }
 
-    /// The open transaction is complete; `end_lsn` is the position after its commit record.
-    pub fn commit(&mut self, end_lsn: Lsn) {
+    /// The open transaction is complete.
+    pub fn commit(&mut self, commit: impl Into<Commit>) {
         self.open = false;
-        self.close(Mark::Wal(end_lsn));
+        self.close(Mark::Commit(commit.into()));
     }
 
     /// Everything that was published so far is complete up to `mark`.
@@ -116,10 +114,9 @@ impl AckTracker {
         self.next
     }
 
-    /// Number of the first message that a session from [`AckTracker::acknowledged`] on would send
-    /// again.
-    pub fn first_repeated(&self) -> u64 {
-        self.first_repeated
+    /// Number of the first message without a confirmation: all before it have arrived.
+    pub fn first_unconfirmed(&self) -> u64 {
+        self.prefix
     }
 
     /// Whether a transaction has begun and not committed.
@@ -139,11 +136,9 @@ impl AckTracker {
             }
             self.closed.pop_front();
             self.acknowledged = self.acknowledged.max(at);
-            self.first_repeated = next;
         }
         if !self.open && self.in_flight() == 0 {
             self.acknowledged.reach(Mark::Wal(self.wal_end));
-            self.first_repeated = self.next;
         }
     }
 }
@@ -191,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_begins_behind_the_last_acknowledged_commit() {
+    fn what_has_arrived_ends_before_the_first_message_without_a_confirmation() {
         let mut ack = AckTracker::new();
         for end in [100, 200] {
             ack.begin();
@@ -199,14 +194,14 @@ mod tests {
             ack.published();
             ack.commit(Lsn(end));
         }
-        ack.confirm(0);
-        ack.confirm(1);
-        ack.confirm(2);
+        for number in [0, 1, 3] {
+            ack.confirm(number);
+        }
         assert_eq!(
-            (ack.acknowledged().wal, ack.first_repeated()),
+            (ack.acknowledged().wal, ack.first_unconfirmed()),
             (Lsn(100), 2)
         );
-        assert_eq!(ack.next_number() - ack.in_flight(), 3);
+        assert_eq!(ack.acknowledged().commit.end, Lsn(100));
     }
 
     #[test]
@@ -231,7 +226,7 @@ mod tests {
         ack.confirm(row);
         let copied = Acknowledged {
             copied: Chunk(1),
-            wal: Lsn::INVALID,
+            ..Acknowledged::default()
         };
         assert_eq!(ack.acknowledged(), copied);
     }

@@ -4,6 +4,28 @@ use pgevents_proto::Lsn;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chunk(pub u64);
 
+/// The end of a transaction, or of a logical message outside of any, told from whatever may stand
+/// there in another history of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Commit {
+    /// The position after its last record; 0/0: none is known.
+    pub end: Lsn,
+    /// When it committed, in microseconds since 2000-01-01 00:00 UTC; 0 for a message.
+    pub time: i64,
+    /// Its transaction id; 0 for a message.
+    pub xid: u32,
+}
+
+impl From<Lsn> for Commit {
+    /// A message outside of any transaction.
+    fn from(end: Lsn) -> Self {
+        Self {
+            end,
+            ..Self::default()
+        }
+    }
+}
+
 /// A place up to which a source can be told that everything has arrived. Every chunk of the first
 /// rows lies before every position of the WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +34,8 @@ pub enum Mark {
     Copied(Chunk),
     /// A position in the WAL.
     Wal(Lsn),
+    /// The end of something that has arrived.
+    Commit(Commit),
 }
 
 /// Everything up to here has arrived. Chunks may be read while the WAL streams, so each of the two
@@ -22,6 +46,8 @@ pub struct Acknowledged {
     pub copied: Chunk,
     /// The position in the WAL; 0/0: none yet in this session.
     pub wal: Lsn,
+    /// The last transaction or message before it of which something was sent.
+    pub commit: Commit,
 }
 
 impl Acknowledged {
@@ -30,6 +56,10 @@ impl Acknowledged {
         match mark {
             Mark::Copied(chunk) => self.copied = self.copied.max(chunk),
             Mark::Wal(lsn) => self.wal = self.wal.max(lsn),
+            Mark::Commit(commit) => {
+                self.wal = self.wal.max(commit.end);
+                self.commit = further(self.commit, commit);
+            }
         }
     }
 
@@ -44,15 +74,25 @@ impl Acknowledged {
         Self {
             copied: self.copied.max(other.copied),
             wal: self.wal.max(other.wal),
+            commit: further(self.commit, other.commit),
         }
+    }
+}
+
+fn further(one: Commit, other: Commit) -> Commit {
+    match other.end > one.end {
+        true => other,
+        false => one,
     }
 }
 
 impl From<Lsn> for Acknowledged {
     /// The WAL up to `wal`, and no chunk.
     fn from(wal: Lsn) -> Self {
-        let copied = Chunk(0);
-        Self { copied, wal }
+        Self {
+            wal,
+            ..Self::default()
+        }
     }
 }
 
@@ -63,6 +103,7 @@ mod tests {
     #[test]
     fn every_chunk_lies_before_every_position() {
         assert!(Mark::Copied(Chunk(u64::MAX)) < Mark::Wal(Lsn(0)));
+        assert!(Mark::Copied(Chunk(u64::MAX)) < Mark::Commit(Commit::default()));
     }
 
     #[test]
@@ -76,7 +117,15 @@ mod tests {
         ] {
             acknowledged.reach(mark);
         }
-        let (copied, wal) = (Chunk(2), Lsn(9));
-        assert_eq!(acknowledged, Acknowledged { copied, wal });
+        let (copied, commit) = (Chunk(2), Commit::default());
+        let wal = Lsn(9);
+        assert_eq!(
+            acknowledged,
+            Acknowledged {
+                copied,
+                wal,
+                commit
+            }
+        );
     }
 }

@@ -30,8 +30,8 @@ pub enum GapReason {
     /// It is the same cluster after a promotion or a recovery to a point in time, where the same
     /// positions hold other changes.
     OtherTimeline,
-    /// The server's WAL ends before the position: it was set back, for example to a copy of its
-    /// disk, and the same positions will hold other changes.
+    /// The server was set back, for example to a copy of its disk: its WAL ends before the position,
+    /// or holds other changes there than those that were acknowledged.
     Rewound,
 }
 
@@ -76,6 +76,16 @@ impl Gap {
             from,
             system,
             to: None,
+        }
+    }
+
+    /// The gap behind `from` when the server was set back and its slot stands at `to`.
+    pub fn rewound(from: Position, to: Lsn) -> Self {
+        Self {
+            reason: GapReason::Rewound,
+            system: from.system,
+            from,
+            to: Some(to),
         }
     }
 
@@ -151,8 +161,9 @@ impl fmt::Display for Gap {
             ),
             GapReason::Rewound => write!(
                 f,
-                "PostgreSQL's WAL ends before {from} that the relay acknowledged: the server was \
-                 set back, so what was sent after {to} may not be what it has"
+                "PostgreSQL does not have what the relay acknowledged up to {from}: the server was set \
+                 back to an older state, so what was sent after {to} may not be what it has, and what \
+                 it has committed since may be missing"
             ),
         }
     }
@@ -202,6 +213,6 @@ mod tests {
         assert!(says(GapReason::Missing, None).contains("all changes after 0/10"));
         assert!(says(GapReason::OtherSystem, Some(0x30)).contains("another system (7)"));
         assert!(says(GapReason::OtherTimeline, Some(0x30)).contains("timeline 1"));
-        assert!(says(GapReason::Rewound, Some(0x8)).contains("ends before 0/10"));
+        assert!(says(GapReason::Rewound, Some(0x8)).contains("acknowledged up to 0/10"));
     }
 }

@@ -2,6 +2,8 @@ use std::{fmt, io, pin::Pin, sync::Arc};
 
 use tokio::sync::oneshot;
 
+use pgevents_proto::Lsn;
+
 use super::{Disk, LocalDisk, Position, StateError, StateFile};
 use crate::delivery::Acknowledged;
 
@@ -15,8 +17,10 @@ pub struct Recorder<D = LocalDisk> {
     file: Option<StateFile<D>>,
     /// What is written; its position is the one written last.
     position: Position,
-    /// Where the stream starts: acknowledged in an earlier session, or where the slot stood.
+    /// Where the stream starts, with what was known then.
     start: Acknowledged,
+    /// The furthest that was to be acknowledged in this session.
+    asked: Acknowledged,
     /// The furthest that may be acknowledged.
     recorded: Acknowledged,
     writing: Option<Writing>,
@@ -30,21 +34,28 @@ pub struct Recorder<D = LocalDisk> {
 pub struct RecordFault(oneshot::Receiver<StateError>);
 
 impl<D: Disk> Recorder<D> {
-    /// A recorder for a stream that starts at `position`. While the state file does not say so yet
-    /// (`written` is false), the first position that is recorded brings it there.
+    /// A recorder for a stream from `from` on, when `position` has arrived, which may lie further
+    /// on. While the state file does not say so yet (`written` is false), the first position that
+    /// is recorded brings it there.
     pub fn new(
         file: Option<StateFile<D>>,
         position: Position,
+        from: Lsn,
         written: bool,
     ) -> (Self, RecordFault) {
         let (fault, notice) = oneshot::channel();
-        let start = position.acknowledged;
+        let arrived = position.acknowledged;
+        let start = Acknowledged {
+            wal: from,
+            ..arrived
+        };
         let recorder = Self {
             file,
             position,
             start,
+            asked: Acknowledged::default(),
             recorded: match written {
-                true => start,
+                true => arrived,
                 false => Acknowledged::default(),
             },
             writing: None,
@@ -54,10 +65,21 @@ impl<D: Disk> Recorder<D> {
         (recorder, RecordFault(notice))
     }
 
-    /// What may be acknowledged now: never before the start of the stream, as the
-    /// server's position may be for as long as it reads old WAL.
+    /// What may be acknowledged now: never before the start of the stream, as the server's position
+    /// may be for as long as it reads old WAL, and never what has not come in this session, as the
+    /// server may have another history than the one in which it arrived.
     pub fn recorded(&self) -> Acknowledged {
-        self.recorded.max(self.start)
+        Acknowledged {
+            copied: self.asked.copied.min(self.recorded.copied),
+            wal: self.asked.wal.min(self.recorded.wal),
+            commit: self.recorded.commit,
+        }
+        .max(self.start)
+    }
+
+    /// Everything up to `acknowledged` has arrived, and has come in this session.
+    pub fn reach(&mut self, acknowledged: Acknowledged) {
+        self.asked = self.asked.max(acknowledged);
     }
 
     /// Whether `acknowledged` is not recorded yet, though it could be.
@@ -75,6 +97,7 @@ impl<D: Disk> Recorder<D> {
     /// Starts to record `acknowledged`, unless another position is on its way or there is nothing
     /// to do.
     pub fn begin(&mut self, acknowledged: Acknowledged) {
+        self.reach(acknowledged);
         if !self.is_behind(acknowledged) || self.is_writing() {
             return;
         }
@@ -144,8 +167,6 @@ impl<D> fmt::Debug for Recorder<D> {
 mod tests {
     use std::fs;
 
-    use pgevents_proto::Lsn;
-
     use super::*;
     use crate::position::System;
 
@@ -160,7 +181,8 @@ mod tests {
 
     #[test]
     fn without_a_file_everything_is_recorded_at_once() {
-        let (mut recorder, _fault) = Recorder::<LocalDisk>::new(None, position(100), true);
+        let (mut recorder, _fault) =
+            Recorder::<LocalDisk>::new(None, position(100), Lsn(100), true);
         recorder.begin(at(90));
         assert_eq!(recorder.recorded(), at(100), "never before the start");
         recorder.begin(at(110));
@@ -170,11 +192,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_arrived_earlier_is_acknowledged_as_it_comes_again() {
+        let file = StateFile::new("/nonexistent/folder/state".into());
+        let (mut recorder, _fault) = Recorder::new(Some(file), position(100), Lsn(60), true);
+        assert_eq!(recorder.recorded(), at(60));
+        for known in [80, 100] {
+            recorder.begin(at(known));
+            let state = (recorder.recorded(), recorder.is_writing());
+            assert_eq!(state, (at(known), false), "the file has it");
+        }
+    }
+
     #[tokio::test]
     async fn a_position_counts_when_the_file_has_it() {
         let path = std::env::temp_dir().join(format!("pgevents-recorder-{}", std::process::id()));
         let file = StateFile::new(path.clone());
-        let (mut recorder, _fault) = Recorder::new(Some(file.clone()), position(100), true);
+        let (mut recorder, _fault) =
+            Recorder::new(Some(file.clone()), position(100), Lsn(100), true);
         recorder.begin(at(110));
         recorder.begin(at(120));
         assert_eq!(recorder.recorded(), at(100));
@@ -188,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_written_is_said_once_and_nothing_more_counts() {
         let file = StateFile::new("/nonexistent/folder/state".into());
-        let (mut recorder, mut fault) = Recorder::new(Some(file), position(100), true);
+        let (mut recorder, mut fault) = Recorder::new(Some(file), position(100), Lsn(100), true);
         recorder.begin(at(110));
         recorder.written().await;
         assert!(matches!(fault.wait().await, StateError::Write { .. }));
@@ -205,7 +240,8 @@ mod tests {
     async fn a_start_that_is_not_written_yet_is_written_with_the_first_progress() {
         let path = std::env::temp_dir().join(format!("pgevents-start-{}", std::process::id()));
         let file = StateFile::new(path.clone());
-        let (mut recorder, _fault) = Recorder::new(Some(file.clone()), position(100), false);
+        let (mut recorder, _fault) =
+            Recorder::new(Some(file.clone()), position(100), Lsn(100), false);
         assert!(!recorder.is_behind(at(0)));
         recorder.begin(at(40));
         recorder.written().await;

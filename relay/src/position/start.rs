@@ -3,7 +3,7 @@
 use pgevents_proto::Lsn;
 
 use super::{Gap, GapReason, Position, System};
-use crate::delivery::Acknowledged;
+use crate::delivery::{Acknowledged, Commit};
 
 /// What is known before the server is looked at.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +33,32 @@ pub struct Found {
 /// Where a stream starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The position, from which on everything is sent.
+    /// What has arrived.
     pub position: Position,
+    /// Where the source starts: where the slot stands.
+    pub from: Lsn,
+    /// The last of what the source will give again although it has arrived. Until it has come, as
+    /// it was, nobody knows whether the server still has the history that it had; `None`: all that
+    /// comes is new, or may be.
+    pub known: Option<Commit>,
     /// What may be missing before it, and was accepted.
     pub gap: Option<Gap>,
     /// Whether it is another relay that has moved the slot to it.
     pub moved_by_another: bool,
+}
+
+impl Start {
+    /// The start behind a gap that a session has found, and that is accepted: where the slot
+    /// stands.
+    pub fn behind(gap: Gap, found: Found) -> Self {
+        Self {
+            from: found.slot.acknowledged.wal,
+            position: found.slot,
+            known: None,
+            gap: Some(gap),
+            moved_by_another: false,
+        }
+    }
 }
 
 impl Before {
@@ -82,13 +102,26 @@ impl Before {
             wal_end,
             missing,
         } = found;
-        let at = |acknowledged: Acknowledged| Start {
-            position: Position {
-                acknowledged,
-                ..slot.clone()
-            },
-            gap: None,
-            moved_by_another: false,
+        let from = slot.acknowledged.wal;
+        let at = |mut acknowledged: Acknowledged| {
+            if self
+                .position
+                .as_ref()
+                .is_some_and(|p| p.asked != slot.asked)
+            {
+                // It may not come again.
+                acknowledged.commit = Commit::default();
+            }
+            Start {
+                known: Some(acknowledged.commit).filter(|commit| commit.end > from),
+                position: Position {
+                    acknowledged,
+                    ..slot.clone()
+                },
+                from,
+                gap: None,
+                moved_by_another: false,
+            }
         };
         let outcome = match (missing, &self.position) {
             (Some(missing), _) => Err(missing.up_to(slot.acknowledged.wal)),
@@ -126,6 +159,18 @@ mod tests {
         Position::new("s", "d", SYSTEM, Lsn(wal).into())
     }
 
+    /// The same, behind a transaction that ended there.
+    fn behind(end: u64, wal: u64) -> (Position, Commit) {
+        let commit = Commit {
+            end: Lsn(end),
+            time: 1,
+            xid: 2,
+        };
+        let mut position = position(wal);
+        position.acknowledged.commit = commit;
+        (position, commit)
+    }
+
     fn found(wal: u64) -> Found {
         Found {
             slot: position(wal),
@@ -153,6 +198,27 @@ mod tests {
     fn the_further_of_file_and_memory_counts() {
         let before = Before::new(Some(position(40)), Some(position(50)), None);
         assert_eq!(started(before, found(20), false), Ok(50));
+    }
+
+    #[test]
+    fn what_comes_again_from_the_slot_is_known_up_to_the_last_commit() {
+        let (before, commit) = behind(40, 50);
+        let start = |slot| {
+            let before = Before::new(Some(before.clone()), None, None);
+            let start = before.start(found(slot), false).expect("no gap");
+            (start.from, start.position.acknowledged.wal, start.known)
+        };
+        assert_eq!(start(20), (Lsn(20), Lsn(50), Some(commit)));
+        assert_eq!(start(40), (Lsn(40), Lsn(50), None));
+        assert_eq!(start(50), (Lsn(50), Lsn(50), None));
+    }
+
+    #[test]
+    fn where_something_else_was_asked_for_nothing_is_known() {
+        let (before, _) = behind(40, 50);
+        let before = Before::new(Some(before.asking(1)), None, None);
+        let start = before.start(found(20), false).expect("no gap");
+        assert_eq!((start.from, start.known), (Lsn(20), None));
     }
 
     #[test]

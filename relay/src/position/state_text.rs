@@ -2,13 +2,14 @@
 
 use pgevents_proto::Lsn;
 
-use super::{Position, System};
-use crate::delivery::{Acknowledged, Chunk};
+use super::{Fnv1a, Position, System};
+use crate::delivery::{Acknowledged, Chunk, Commit};
 
 /// First line of the file: what it is, and the version of its form.
 pub(super) const HEADER: &str = "pgevents state 2";
 
-/// The same of the version before, which knew nothing of existing rows.
+/// The same of the version before, which knew nothing of existing rows, nor which transaction it was
+/// that was acknowledged last.
 const HEADER_1: &str = "pgevents state 1";
 
 /// The file's text.
@@ -17,15 +18,20 @@ pub(super) fn print(position: &Position) -> String {
         slot,
         database,
         system,
+        asked,
         acknowledged,
     } = position;
-    let Acknowledged { copied, wal } = acknowledged;
+    let Acknowledged {
+        copied,
+        wal,
+        commit,
+    } = acknowledged;
     let mut text = format!(
         "{HEADER}\nslot {slot}\ndatabase {database}\nsystem {}\ntimeline {}\nacknowledged \
-         {wal}\ncopied {}\n",
-        system.id, system.timeline, copied.0
+         {wal}\ncopied {}\ncommit {} {} {}\nasked {asked:016x}\n",
+        system.id, system.timeline, copied.0, commit.end, commit.time, commit.xid
     );
-    let check = check(&text);
+    let check = Fnv1a::of(text.as_bytes());
     text.push_str(&format!("check {check:016x}\n"));
     text
 }
@@ -43,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Position, &'static str> {
         _ => return Err("it is no state file of this version"),
     };
     let written = last.strip_prefix("check ").ok_or(HALF)?;
-    if written != format!("{:016x}", check(body)) {
+    if written != format!("{:016x}", Fnv1a::of(body.as_bytes())) {
         return Err("its check does not fit");
     }
     let mut value = |name: &str| {
@@ -58,9 +64,13 @@ pub(super) fn parse(text: &str) -> Result<Position, &'static str> {
     let wal: Lsn = value("acknowledged")?
         .parse()
         .map_err(|_| "its position is none")?;
-    let copied = match version {
-        1 => 0,
-        _ => value("copied")?.parse().map_err(|_| "its chunk is none")?,
+    let (copied, commit, asked) = match version {
+        1 => (0, Commit::default(), 0),
+        _ => (
+            value("copied")?.parse().map_err(|_| "its chunk is none")?,
+            parse_commit(value("commit")?).ok_or("its commit is none")?,
+            u64::from_str_radix(value("asked")?, 16).map_err(|_| "what was asked is no number")?,
+        ),
     };
     let system = System {
         id: id.parse().map_err(|_| "its system is none")?,
@@ -70,19 +80,23 @@ pub(super) fn parse(text: &str) -> Result<Position, &'static str> {
         slot: slot.to_owned(),
         database: database.to_owned(),
         system,
+        asked,
         acknowledged: Acknowledged {
             copied: Chunk(copied),
             wal,
+            commit,
         },
     })
 }
 
-/// FNV-1a of 64 bits: it finds what disks and editors do to a file; nobody has a reason to forge
-/// it.
-fn check(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+fn parse_commit(text: &str) -> Option<Commit> {
+    let mut parts = text.split(' ');
+    let commit = Commit {
+        end: parts.next()?.parse().ok()?,
+        time: parts.next()?.parse().ok()?,
+        xid: parts.next()?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(commit)
 }
 
 #[cfg(test)]
@@ -97,14 +111,21 @@ mod tests {
         let acknowledged = Acknowledged {
             copied: Chunk(copied),
             wal: Lsn(wal),
+            commit: Commit::default(),
         };
         Position::new("shop_events", "sh\nop ü", system, acknowledged)
     }
 
     #[test]
     fn a_file_that_was_cut_or_changed_anywhere_is_damaged() {
-        let text = print(&position(0x16_00B3_74D8, 41));
-        assert_eq!(parse(&text), Ok(position(0x16_00B3_74D8, 41)));
+        let mut position = position(0x16_00B3_74D8, 41).asking(u64::MAX);
+        position.acknowledged.commit = Commit {
+            end: Lsn(0x16_00B3_7400),
+            time: -1,
+            xid: u32::MAX,
+        };
+        let text = print(&position);
+        assert_eq!(parse(&text), Ok(position));
         for length in 0..text.len() {
             assert!(parse(&text[..length]).is_err(), "cut at {length}");
         }
@@ -120,7 +141,7 @@ mod tests {
     fn a_file_of_the_first_version_is_read() {
         let text = "pgevents state 1\nslot shop_events\ndatabase sh\\nop \\u{fc}\nsystem \
                     7123456789012345678\ntimeline 3\nacknowledged 16/B374D8\n";
-        let text = format!("{text}check {:016x}\n", check(text));
+        let text = format!("{text}check {:016x}\n", Fnv1a::of(text.as_bytes()));
         assert_eq!(parse(&text), Ok(position(0x16_00B3_74D8, 0)));
     }
 }

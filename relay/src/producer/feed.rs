@@ -6,9 +6,12 @@ use pgevents_proto::{
 };
 use tracing::{debug, warn};
 
-use super::backlog::Backlog;
+use super::{
+    arrived::{Arrived, Rewound},
+    backlog::Backlog,
+};
 use crate::{
-    delivery::{Admission, Delivery, Policy},
+    delivery::{Admission, Commit, Delivery, Policy},
     metrics::Post,
     position::{Gap, System, Timelines},
     postgres::quote_identifier,
@@ -46,6 +49,21 @@ pub struct Oversized {
     pub bytes: u64,
 }
 
+/// Why no more events can be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedFault {
+    /// An event is too large, and the policy is to stop.
+    TooLarge(Box<Oversized>),
+    /// The server does not have what has arrived.
+    Rewound,
+}
+
+impl From<Rewound> for FeedFault {
+    fn from(Rewound: Rewound) -> Self {
+        Self::Rewound
+    }
+}
+
 /// What is published.
 #[derive(Clone, Copy, Debug)]
 enum Body<'a> {
@@ -63,12 +81,14 @@ pub struct Feed {
     /// Tables that the operator was told about.
     advised: HashSet<String>,
     backlog: Backlog,
+    arrived: Arrived,
     plugin: Option<Hello>,
     system: System,
     timelines: Timelines,
     longest_key: Option<usize>,
     key: EventKeyPrefix,
-    end_lsn: Lsn,
+    /// The end of the running transaction.
+    commit: Commit,
     /// As in [`Outgoing`].
     commit_time: Option<u64>,
     json: EventJson,
@@ -84,12 +104,13 @@ impl Feed {
             delivery: Delivery::new(policy),
             advised: HashSet::new(),
             backlog: Backlog::default(),
+            arrived: Arrived::default(),
             plugin: None,
             system: System { id: 0, timeline: 0 },
             timelines: Timelines::default(),
             longest_key: None,
             key: EventKeyPrefix::default(),
-            end_lsn: Lsn::INVALID,
+            commit: Commit::default(),
             commit_time: None,
             json: EventJson::new(),
             body: Vec::new(),
@@ -99,19 +120,25 @@ impl Feed {
     }
 
     /// A session with this system, whose WAL was written on these timelines, and a sink of these
-    /// limits starts; `now` as for [`Delivery::start`].
+    /// limits starts; everything up to `known` has arrived. `now` as for [`Delivery::start`].
     pub fn start(
         &mut self,
         system: System,
         timelines: Timelines,
         limits: Limits,
+        known: Option<Commit>,
         now: std::time::Duration,
     ) {
+        let first_unconfirmed = self.delivery.first_unconfirmed();
+        self.arrived.start(known, first_unconfirmed);
         self.system = system;
         self.timelines = timelines;
         self.longest_key = limits.longest_key;
         self.backlog = Backlog::default();
         self.delivery.start(now, limits.largest_body);
+        if known.is_some() {
+            self.delivery.expect();
+        }
     }
 
     /// Sends the record of a gap; `now` in microseconds since 1970-01-01 00:00 UTC. It belongs to
@@ -129,12 +156,25 @@ impl Feed {
         self.oversized.take()
     }
 
+    /// The server has sent everything before `wal_end`.
+    ///
+    /// # Errors
+    ///
+    /// What has arrived was not among it.
+    pub fn sent_up_to(&mut self, wal_end: Lsn) -> Result<(), FeedFault> {
+        if self.arrived.sent_up_to(wal_end)? {
+            self.delivery.keepalive(wal_end);
+        }
+        Ok(())
+    }
+
     /// Takes one event of the stream; what it has to say goes to `sink`.
     ///
     /// # Errors
     ///
-    /// The event is too large and the policy is to stop.
-    pub fn event(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), Box<Oversized>> {
+    /// The event is too large and the policy is to stop, or the server has another history than the
+    /// one that has arrived.
+    pub fn event(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), FeedFault> {
         match event {
             Event::Hello(hello) => {
                 debug!(
@@ -148,18 +188,34 @@ impl Feed {
             }
             Event::Relation(relation) => self.advise(relation, relation.routing_key()),
             Event::Begin(begin) => {
-                self.delivery.begin();
-                self.end_lsn = begin.end_lsn;
+                self.commit = Commit {
+                    end: begin.end_lsn,
+                    time: begin.commit_time,
+                    xid: begin.xid,
+                };
+                let delivery = &mut self.delivery;
+                let (next, first) = (delivery.next_number(), delivery.first_unconfirmed());
+                if !self.arrived.begin(self.commit, next, first)? {
+                    return Ok(());
+                }
+                delivery.begin();
                 self.key
                     .reset(self.system.id, begin.commit_lsn, begin.commit_time);
                 let micros = begin.commit_time.saturating_add(PG_EPOCH_UNIX_MICROS);
                 self.commit_time = u64::try_from(micros / 1_000_000).ok();
                 self.backlog.begin(begin.end_lsn, micros);
             }
+            Event::Change(_) if self.arrived.leaves_out() => {}
             Event::Change(change) => return self.change(&change, sink),
             Event::Message(message) => return self.message(&message, sink),
             Event::Commit(commit) => {
-                self.delivery.commit(commit.end_lsn);
+                match self.arrived.commit(self.commit) {
+                    true => self.delivery.commit(self.commit),
+                    // Acknowledged again only if it is the last: the others may be of another
+                    // history.
+                    false if self.arrived.is_over() => self.delivery.known(self.commit),
+                    false => {}
+                }
                 self.delivery
                     .kept_back(commit.filtered_rows, commit.noop_rows);
             }
@@ -183,7 +239,7 @@ impl Feed {
         }
     }
 
-    fn change(&mut self, change: &Change<'_>, sink: &mut impl Sink) -> Result<(), Box<Oversized>> {
+    fn change(&mut self, change: &Change<'_>, sink: &mut impl Sink) -> Result<(), FeedFault> {
         self.message_id.clear();
         self.key.write(change.index, &mut self.message_id);
         // What may be huge is written only once it is known that it may go.
@@ -198,7 +254,7 @@ impl Feed {
             Action::Insert | Action::Truncate | Action::Message => None,
         };
         let routing_key = change.relation.routing_key();
-        if !self.admit(bytes, routing_key, self.end_lsn)? {
+        if !self.admit(bytes, routing_key, self.commit.end)? {
             self.json.omit(change, bytes, &mut self.body);
             kind = Some(OMITTED);
         } else if huge {
@@ -215,14 +271,21 @@ impl Feed {
         self.body.len()
     }
 
-    fn message(
-        &mut self,
-        message: &Message<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), Box<Oversized>> {
+    fn message(&mut self, message: &Message<'_>, sink: &mut impl Sink) -> Result<(), FeedFault> {
         let Some(routing_key) = message.prefix.strip_prefix(MESSAGE_PREFIX) else {
             return Ok(());
         };
+        let outside = Commit::from(message.lsn);
+        match message.index {
+            Some(_) if self.arrived.leaves_out() => return Ok(()),
+            None if !self.arrived.outside(outside)? => {
+                if self.arrived.is_over() {
+                    self.delivery.known(outside);
+                }
+                return Ok(());
+            }
+            Some(_) | None => {}
+        }
         self.message_id.clear();
         match message.index {
             Some(index) => self.key.write(index, &mut self.message_id),
@@ -245,7 +308,7 @@ impl Feed {
                  sink takes: it is cut"
             );
         }
-        let end_lsn = message.index.map_or(Lsn::INVALID, |_| self.end_lsn);
+        let end_lsn = message.index.map_or(Lsn::INVALID, |_| self.commit.end);
         let bytes = message.content.len();
         let mut marker = Vec::new();
         let body = match self.admit(bytes, routing_key, end_lsn)? {
@@ -263,12 +326,7 @@ impl Feed {
     }
 
     /// Whether a body of so many bytes may go; otherwise a marker goes in its place.
-    fn admit(
-        &mut self,
-        bytes: usize,
-        routing_key: &str,
-        end_lsn: Lsn,
-    ) -> Result<bool, Box<Oversized>> {
+    fn admit(&mut self, bytes: usize, routing_key: &str, end_lsn: Lsn) -> Result<bool, FeedFault> {
         let bytes = bytes as u64;
         let admission = self.delivery.admit(bytes);
         if admission == Admission::Whole {
@@ -281,7 +339,7 @@ impl Feed {
             bytes,
         };
         if admission == Admission::Stop {
-            return Err(Box::new(oversized));
+            return Err(FeedFault::TooLarge(Box::new(oversized)));
         }
         self.oversized = Some(oversized);
         Ok(false)

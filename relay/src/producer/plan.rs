@@ -12,6 +12,8 @@ pub struct Plan<D = LocalDisk> {
     pub slot: String,
     /// Database.
     pub database: String,
+    /// What is asked of the source, as a number: see [`crate::position::Position`].
+    pub asked: u64,
     /// What is decided about delivery.
     pub policy: Policy,
     /// Longest time that a clean stop may take.

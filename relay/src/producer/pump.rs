@@ -8,11 +8,11 @@ use tracing::{debug, info, warn};
 
 use super::{
     ProducerError, Streaming,
-    feed::{Feed, Oversized},
+    feed::{Feed, FeedFault, Oversized},
     notices::Notices,
 };
 use crate::{
-    delivery::{Next, Unroutable},
+    delivery::{Commit, Next, Unroutable},
     metrics::Board,
     phase::Phase,
     position::{Gap, RecordFault, System},
@@ -42,6 +42,8 @@ pub(super) struct Pump<'a, S, K> {
 /// What a session starts with, beside its ends.
 pub(super) struct Session<'a> {
     pub(super) system: System,
+    /// What has arrived of what the source gives again.
+    pub(super) known: Option<Known>,
     /// What consumers have to be told first.
     pub(super) gap: Option<Gap>,
     pub(super) feed: &'a mut Feed,
@@ -50,6 +52,15 @@ pub(super) struct Session<'a> {
     pub(super) shutdown_timeout: Duration,
     /// Says that positions cannot be recorded.
     pub(super) record: RecordFault,
+}
+
+/// What a source that starts where the slot stands gives again.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The last of what has arrived.
+    pub(super) last: Commit,
+    /// What it means if it does not come as it was.
+    pub(super) rewound: Gap,
 }
 
 /// Why a session is over.
@@ -83,6 +94,8 @@ struct Out<'a, K> {
     clock: Clock,
     outcomes: Vec<Outcome>,
     notices: Notices,
+    /// What it means if what has arrived does not come again.
+    rewound: Option<Gap>,
 }
 
 /// Ticks with the time since they started.
@@ -114,6 +127,7 @@ pub(super) async fn run<S: Source, K: Sink>(
 ) -> (Result<(), ProducerError>, Option<K>) {
     let Session {
         system,
+        known,
         gap,
         feed,
         board,
@@ -121,7 +135,7 @@ pub(super) async fn run<S: Source, K: Sink>(
         shutdown_timeout,
         mut record,
     } = session;
-    let (mut pump, server_stops) = Pump::start(streaming, sink, system, feed, board);
+    let (mut pump, server_stops) = Pump::start(streaming, sink, (system, known), feed, board);
     if let Some(gap) = &gap {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -149,7 +163,7 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
     fn start(
         streaming: Streaming<S>,
         sink: K,
-        system: System,
+        (system, known): (System, Option<Known>),
         feed: &'a mut Feed,
         board: &'a Board,
     ) -> (Self, impl Future<Output = PostgresError> + use<S, K>) {
@@ -159,7 +173,8 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
             server_stops,
             busy,
         } = streaming;
-        feed.start(system, timelines, sink.limits(), Duration::ZERO);
+        let (last, rewound) = known.map(|known| (known.last, known.rewound)).unzip();
+        feed.start(system, timelines, sink.limits(), last, Duration::ZERO);
         board.enter(Phase::Streaming);
         let notices = Notices::since(feed.delivery.counts());
         let out = Out {
@@ -171,6 +186,7 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
             clock: Clock::start(),
             outcomes: Vec::new(),
             notices,
+            rewound,
         };
         (Self { source, out }, server_stops)
     }
@@ -299,15 +315,15 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
 impl<K: Sink> Out<'_, K> {
     /// Takes one thing that the source gives.
     fn take(&mut self, input: Input<'_>) -> Result<Due, ProducerError> {
-        let delivery = &mut self.feed.delivery;
         match input {
-            Input::Data { lsn, bytes } => delivery.received(lsn, bytes),
+            Input::Data { lsn, bytes } => self.feed.delivery.received(lsn, bytes),
             Input::Event(event) => {
                 let taken = self.feed.event(event, &mut self.sink);
-                taken.map_err(|event| self.too_large(event))?;
+                taken.map_err(|fault| self.of_feed(fault))?;
             }
             Input::SentUpTo { wal_end, reply } => {
-                delivery.keepalive(wal_end);
+                let sent = self.feed.sent_up_to(wal_end);
+                sent.map_err(|fault| self.of_feed(fault))?;
                 if reply {
                     return Ok(Due::Reply);
                 }
@@ -366,6 +382,15 @@ impl<K: Sink> Out<'_, K> {
         let flow = self.feed.delivery.flow(now);
         self.board.flows(flow, self.feed.post());
         Ok(ask)
+    }
+
+    fn of_feed(&mut self, fault: FeedFault) -> ProducerError {
+        match (fault, self.rewound.take()) {
+            (FeedFault::TooLarge(event), _) => self.too_large(event),
+            (FeedFault::Rewound, Some(gap)) => ProducerError::Gap(gap),
+            // Nothing was known, so nothing can be missing of it.
+            (FeedFault::Rewound, None) => ProducerError::Ended,
+        }
     }
 
     fn too_large(&self, event: Box<Oversized>) -> ProducerError {

@@ -107,6 +107,7 @@ async fn report<D: Disk>(
     let mut recorded_at = sent_at;
     loop {
         let progress = *changes.borrow_and_update();
+        recorder.reach(progress.acknowledged);
         let mut behind = recorder.is_behind(progress.acknowledged);
         if behind && (progress.closing || recorded_at + SPACING <= Instant::now()) {
             recorder.begin(progress.acknowledged);
@@ -192,7 +193,7 @@ mod tests {
         let (_read, write) = tokio::io::split(Stream::Unix(ours));
         let system = System { id: 7, timeline: 1 };
         let start = Position::new("s", "d", system, Lsn(50).into());
-        let (recorder, _fault) = Recorder::<LocalDisk>::new(None, start, true);
+        let (recorder, _fault) = Recorder::<LocalDisk>::new(None, start, Lsn(50), true);
         let status = StatusTask::start(write, Duration::from_secs(60), recorder);
         status.acknowledged(Lsn(100).into());
         let asking = async {

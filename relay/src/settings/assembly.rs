@@ -17,7 +17,7 @@ use crate::{
     consumer::{self, Filter, View},
     delivery::{Policy, Unroutable},
     doctor::{self, ManagementUrl},
-    position::StateFile,
+    position::{Fnv1a, StateFile},
     postgres::SlotTarget,
     producer::{self, MESSAGE_PREFIX, Plan},
     secret::Secret,
@@ -52,14 +52,24 @@ pub fn producer(
         })),
     };
     Ok(producer::Settings {
-        plugin,
         strict: args.strict,
         sink,
         status_interval: Duration::from_secs(args.status_interval.into()),
         metrics_listen: metrics_listen(&args.metrics_listen)?,
-        plan: plan(args, &target),
+        plan: plan(args, &target, fingerprint(&plugin)),
         postgres: target.postgres,
+        plugin,
     })
+}
+
+/// A number for what the plugin is asked, as [`Plan`] wants it.
+fn fingerprint(plugin: &Options) -> u64 {
+    let mut hasher = Fnv1a::default();
+    for option in plugin.described() {
+        hasher.add(option.as_bytes());
+        hasher.add(b"\n");
+    }
+    hasher.sum()
 }
 
 /// The plugin looks at each option too; here a mistake is found before anything is opened.
@@ -85,8 +95,9 @@ fn plugin_options(args: &PluginArgs) -> Result<Options, ConfigError> {
     }
 }
 
-fn plan(args: &ProducerArgs, target: &SlotTarget) -> Plan {
+fn plan(args: &ProducerArgs, target: &SlotTarget, asked: u64) -> Plan {
     Plan {
+        asked,
         slot: target.slot.clone(),
         database: target.postgres.database.clone(),
         policy: Policy {

@@ -158,7 +158,9 @@ impl Source for FakeSource {
     }
 
     fn acknowledge(&mut self, acknowledged: Acknowledged) {
-        self.session.0.lock().acknowledges(acknowledged.wal);
+        let world = &mut *self.session.0.lock();
+        world.acknowledges(acknowledged.wal);
+        world.relay.acknowledged = world.relay.acknowledged.max(acknowledged.commit.end.0);
         self.frames.acknowledge(acknowledged);
     }
 

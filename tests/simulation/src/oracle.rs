@@ -88,12 +88,24 @@ impl Oracle {
         self.facts.resize(events, nobodys);
     }
 
-    /// The broker has put a message at the end of its queue. Returns whether it was there before.
-    pub fn stores(&mut self, message: &Message, wal: &Wal, plan: &Plan) -> Result<bool, String> {
+    /// The broker has put a message at the end of its queue. Returns whether it was there before,
+    /// which one may not have been of which the relay knows it: it does so up to `known`.
+    pub fn stores(
+        &mut self,
+        message: &Message,
+        known: u64,
+        wal: &Wal,
+        plan: &Plan,
+    ) -> Result<bool, String> {
         let event = self.identify(message, wal, plan)?;
         let before = self.highest.last().copied().unwrap_or(0);
         let fact = self.facts[event];
         let repeated = fact.place.is_some();
+        if repeated && event < wal.events_before(known) {
+            return Err(format!(
+                "event {event} comes again, and the relay knows of all up to {known}"
+            ));
+        }
         if event > before
             && let Some(gap) = (before..event).find(|gap| !self.facts[*gap].refused)
         {

@@ -305,11 +305,12 @@ impl Process {
         let board = Board::default();
         let plan = {
             let world = &mut *world.lock();
-            world.relay.reported = 0;
+            world.relay.acknowledged = 0;
             world.history.note(|| "relay: starts".to_owned());
             producer::Plan {
                 slot: SLOT.to_owned(),
                 database: DATABASE.to_owned(),
+                asked: 0,
                 policy: world.plan.policy,
                 shutdown_timeout: SHUTDOWN,
                 state_file: world.state_file(),

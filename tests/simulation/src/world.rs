@@ -54,10 +54,8 @@ pub struct World {
 pub struct Deeds {
     /// End of the last transaction that it has read in this session.
     pub committed: u64,
-    /// Highest position that this process has reported.
-    pub reported: u64,
-    /// Highest position that any has.
-    pub ever_reported: u64,
+    /// End of the last transaction that this process has acknowledged.
+    pub acknowledged: u64,
     /// How often it has heard that a message was refused.
     pub refusals: u64,
     /// When its session has last written a report; `None`: it has no session.
@@ -288,9 +286,10 @@ impl World {
         let Some((routed, message)) = self.broker.route() else {
             return false;
         };
+        let known = self.known();
         let (oracle, wal, plan) = (&mut self.oracle, &self.wal, &self.plan);
         let judged = match routed {
-            Routed::Stored => oracle.stores(&message, wal, plan).map(|repeated| {
+            Routed::Stored => oracle.stores(&message, known, wal, plan).map(|repeated| {
                 self.history.tally.repeated += u64::from(repeated);
             }),
             Routed::Parked => Ok(()),

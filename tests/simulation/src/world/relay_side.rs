@@ -51,13 +51,6 @@ impl World {
 
     /// A stream starts; returns the number of its connection.
     pub fn start_stream(&mut self, from: Lsn) -> u64 {
-        let at_least = match self.plan.state_file {
-            true => self.relay.ever_reported,
-            false => self.relay.reported,
-        };
-        if from.0 < at_least {
-            self.find(format!("starts at {from}, and has reported {at_least}"));
-        }
         self.server.start(&self.wal, from.0);
         let room = 39 + self.dice.index(200);
         self.link.connect(room);
@@ -70,6 +63,15 @@ impl World {
         self.history
             .note(|| format!("relay: streams from {from:?}, slot {confirmed}"));
         self.link.number
+    }
+
+    /// End of the last transaction of which the relay knows that it has arrived.
+    pub(super) fn known(&self) -> u64 {
+        let Some(file) = self.state_file() else {
+            return self.relay.acknowledged;
+        };
+        let recorded = file.read(SLOT, DATABASE).ok().flatten();
+        recorded.map_or(0, |position| position.acknowledged.commit.end.0)
     }
 
     /// The relay connects to the broker; `None`: it cannot. What it had sent over its former
@@ -106,8 +108,6 @@ impl World {
             }
         }
         self.relay.reported_at = Some(Instant::now());
-        self.relay.reported = self.relay.reported.max(flush);
-        self.relay.ever_reported = self.relay.ever_reported.max(flush);
     }
 
     /// What has come from the broker, as a sink says it: first what was refused.
