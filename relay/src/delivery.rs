@@ -5,6 +5,7 @@
 //! when.
 
 mod ack;
+mod caution;
 mod counts;
 mod held;
 mod mark;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use pgevents_proto::Lsn;
 
 pub use ack::AckTracker;
+use caution::Caution;
 pub use counts::{Counts, Flow};
 pub use held::Held;
 pub use mark::{Acknowledged, Chunk, Commit, Mark};
@@ -72,6 +74,7 @@ pub enum Failure {
 pub struct Delivery {
     policy: Policy,
     ack: AckTracker,
+    caution: Caution,
     window: Window,
     patience: Patience,
     silences: Silences,
@@ -96,6 +99,7 @@ impl Delivery {
         Self {
             policy,
             ack: AckTracker::new(),
+            caution: Caution::default(),
             window,
             patience: Patience::default(),
             silences: Silences::default(),
@@ -113,6 +117,8 @@ impl Delivery {
     /// since any fixed moment, here and in [`Delivery::tick`]; `largest_body`: in bytes, the most
     /// that the sink takes, `None`: any.
     pub fn start(&mut self, now: Duration, largest_body: Option<u64>) {
+        let (unconfirmed, next) = (self.first_unconfirmed(), self.next_number());
+        self.caution = self.caution.next(unconfirmed, next);
         self.expecting = false;
         self.ack = AckTracker::new();
         self.window = Window::new(self.policy.window_messages, self.policy.window_bytes);
@@ -249,6 +255,7 @@ impl Delivery {
     /// No queue wanted a message: the session has to end.
     pub fn unrouted(&mut self, _message: Sent) {
         self.counts.returned += 1;
+        self.caution.refused();
     }
 
     fn settled(&mut self, Sent { number, bytes }: Sent) {
@@ -264,6 +271,7 @@ impl Delivery {
     /// Always: the session has to end.
     pub fn nacked(&mut self, _message: Sent) -> Result<(), Failure> {
         self.counts.nacked += 1;
+        self.caution.refused();
         Err(Failure::Nacked)
     }
 
@@ -320,7 +328,7 @@ impl Delivery {
     /// Whether one more message may go now.
     pub fn has_room(&self) -> bool {
         let (number, in_flight) = (self.ack.next_number(), self.ack.in_flight());
-        self.window.has_room(in_flight) && is_careful(number, in_flight)
+        self.window.has_room(in_flight) && self.caution.allows(number, in_flight)
     }
 
     /// Whether nothing is on its way to the sink.
@@ -349,17 +357,6 @@ impl Delivery {
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
-}
-
-/// Whether the message with this number may go while so many are on their way.
-///
-/// A message that no queue takes holds up everything behind it, but what is behind it may be on its
-/// way already. If a queue is bound at that very moment, it gets the later messages without the
-/// earlier one: a gap, closed only when all of it is sent again. So the first message of a session,
-/// which is the first that the last one may have seen refused, goes alone; behind it as many may be
-/// on their way as have arrived.
-fn is_careful(number: u64, in_flight: u64) -> bool {
-    in_flight <= number.saturating_sub(in_flight)
 }
 
 #[cfg(test)]

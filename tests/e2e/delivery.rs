@@ -1,8 +1,15 @@
 //! What becomes of events that do not go their usual way: nobody wants them, they are too large, or
 //! the broker is silent.
 
-use pgevents_tests::lab::{Lab, Queue};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use pgevents_tests::lab::{Lab, PATIENCE, Queue};
 use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
 
 const TABLE: &str = "CREATE TABLE orders (id bigint PRIMARY KEY, note text);
     ALTER TABLE orders REPLICA IDENTITY FULL";
@@ -247,5 +254,80 @@ async fn a_blocked_broker_costs_no_stream_and_no_duplicate_however_short_the_pat
         .await;
     let after: i32 = lab.row(&stream).await.get(0);
     assert_eq!(before, after, "the stream was held");
+    lab.finish().await;
+}
+
+/// The messages of a queue in their order, with a pause behind each as a busy consumer makes it.
+async fn slowly(lab: &Lab, pause: Duration, mut done: impl FnMut(u64) -> bool) {
+    let url = lab.rabbitmq().url();
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&url, properties)
+        .await
+        .expect("connect");
+    let channel = connection.create_channel().await.expect("open a channel");
+    // No more than this is out of the queue, and so makes room in it.
+    let few = channel.basic_qos(10, BasicQosOptions::default());
+    few.await.expect("take few at a time");
+    let consumer = channel.basic_consume(
+        lab.name().into(),
+        "slow".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let mut consumer = consumer.await.expect("consume");
+    loop {
+        let next = timeout(PATIENCE, consumer.next()).await;
+        let delivery = next.expect("an event in time").expect("a consumer");
+        let delivery = delivery.expect("a delivery");
+        let event: serde_json::Value = serde_json::from_slice(&delivery.data).expect("JSON");
+        let acked = delivery.ack(BasicAckOptions::default()).await;
+        acked.expect("acknowledge");
+        if done(event["id"].as_u64().expect("an id")) {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_larger_than_the_room_of_a_queue_that_refuses_gets_through() {
+    const ROWS: usize = 5_000;
+    let mut lab = Lab::start().await;
+    lab.allow("refused an event");
+    lab.sql(TABLE).await;
+    let queue = lab.queue().await;
+    drop(queue);
+    let limit = r#"{"max-length":1000,"overflow":"reject-publish"}"#;
+    let policy = lab.name().to_owned();
+    let pattern = format!("^{policy}$");
+    let set = [
+        "set_policy",
+        &policy,
+        &pattern,
+        limit,
+        "--apply-to",
+        "queues",
+    ];
+    lab.rabbitmq().control(&set).expect("limit the queue");
+    lab.sql(&format!(
+        "INSERT INTO orders SELECT generate_series(0, {})",
+        ROWS - 1
+    ))
+    .await;
+    let relay = lab.producer().start();
+    let mut times = vec![0; ROWS];
+    let mut missing = ROWS;
+    slowly(&lab, Duration::from_millis(2), |id| {
+        let times = &mut times[id as usize];
+        missing -= usize::from(*times == 0);
+        *times += 1;
+        missing == 0
+    })
+    .await;
+    let most = times.iter().max();
+    assert!(most <= Some(&2), "an event came {most:?} times");
+    relay.stop().await;
+    let clear = lab.rabbitmq().control(&["clear_policy", &policy]);
+    clear.expect("remove the limit");
     lab.finish().await;
 }

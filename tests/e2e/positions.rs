@@ -121,6 +121,76 @@ async fn a_server_that_crashed_or_was_restored_is_resumed_exactly_or_not_at_all(
 }
 
 #[tokio::test]
+async fn a_server_that_was_set_back_and_written_on_is_found_out_and_nothing_of_it_is_lost() {
+    let mut lab = Lab::with_own_postgres("").await;
+    lab.allow("terminating connection due to administrator command");
+    lab.allow("set back");
+    let state = State::new();
+    lab.create_slot().await;
+    let mut queue = lab.queue().await;
+    lab.sql(TABLE).await;
+    let write = async |lab: &Lab, ids: std::ops::RangeInclusive<u64>| {
+        let (first, last) = (ids.start(), ids.end());
+        lab.sql(&format!(
+            "DO $$ BEGIN FOR id IN {first}..{last} BY 100 LOOP
+               INSERT INTO orders SELECT generate_series(id, id + 99); COMMIT;
+             END LOOP; END $$"
+        ))
+        .await;
+    };
+    let relay = state.relay(&lab).start();
+    write(&lab, 1..=100).await;
+    queue.take(100).await;
+    relay.stop().await;
+    lab.own_postgres().stop().await.expect("stop the server");
+    lab.postgres().copy_disk().expect("copy its disk");
+    lab.own_postgres().run().await.expect("start it again");
+    lab.reconnect().await;
+    let relay = state.relay(&lab).start();
+    write(&lab, 101..=1_100).await;
+    queue.take(1_000).await;
+    relay.stop().await;
+
+    lab.own_postgres().stop().await.expect("stop the server");
+    lab.postgres().set_back().expect("put the copy back");
+    lab.own_postgres().run().await.expect("start it again");
+    lab.reconnect().await;
+    write(&lab, 5_001..=9_000).await;
+    let end: String = lab.row("SELECT pg_current_wal_lsn()::text").await.get(0);
+    let end: Lsn = end.parse().expect("a position");
+    assert!(end > state.acknowledged(), "the new history is longer");
+    let (before, stood) = (state.text(), lab.acknowledged().await);
+    let says = [
+        "set back",
+        "--accept-gap",
+        &state.acknowledged().to_string(),
+    ];
+    ends(state.relay(&lab), SLOT_MOVED, &says).await;
+    lab.slot_is_free().await;
+    assert_eq!(state.text(), before, "nothing is changed");
+    assert_eq!(lab.acknowledged().await, stood, "nothing is acknowledged");
+
+    let flags = "--accept-gap --gap-record";
+    let relay = state.relay(&lab).flags(flags).start();
+    let gap = queue.next().await;
+    assert_eq!((&*gap.routing_key, &*gap.kind), ("pgevents.gap", "gap"));
+    assert_eq!(gap.json()["reason"], "rewound");
+    // From where the slot stands, which is before the first hundred.
+    let mut ids = Vec::new();
+    queue
+        .until(|event| {
+            ids.push(number_of(&event));
+            ids.last() == Some(&9_000)
+        })
+        .await;
+    let new: Vec<u64> = (1..=100).chain(5_001..=9_000).collect();
+    assert_eq!(ids, new);
+    relay.stop().await;
+    state.relay(&lab).start().logs("streaming").await;
+    lab.finish().await;
+}
+
+#[tokio::test]
 async fn a_slot_that_was_moved_ends_the_relay_with_what_is_missing_and_consumers_can_be_told() {
     let mut lab = Lab::start().await;
     lab.allow("past");

@@ -44,8 +44,11 @@ fn while_no_queue_is_bound_nothing_is_on_its_way_behind_a_refused_message() {
     delivery.start(Duration::ZERO, LARGEST);
     delivery.begin();
     assert_eq!(send(&mut delivery), [0]);
+    // What was refused goes alone, and so does the first behind it.
     arrive(&mut delivery, &[0]);
-    assert_eq!(send(&mut delivery), [1, 2]);
+    assert_eq!(send(&mut delivery), [1]);
+    arrive(&mut delivery, &[1]);
+    assert_eq!(send(&mut delivery), [2, 3]);
 }
 
 #[test]

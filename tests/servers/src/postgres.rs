@@ -221,6 +221,28 @@ impl Postgres {
         self.account.own(&signal)
     }
 
+    /// Copies the disk of a stopped server.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Command`] when it cannot be copied.
+    pub fn copy_disk(&self) -> Result<(), ServerError> {
+        let copy = self.folder.join("copy");
+        run(Command::new("cp").arg("-a").arg(self.data()).arg(copy)).map(drop)
+    }
+
+    /// Sets a stopped server back to the copy of its disk.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Command`] when it cannot be copied.
+    pub fn set_back(&self) -> Result<(), ServerError> {
+        let data = self.data();
+        fs::remove_dir_all(&data).during(|| format!("remove {}", data.display()))?;
+        let copy = self.folder.join("copy");
+        run(Command::new("cp").arg("-a").arg(copy).arg(data)).map(drop)
+    }
+
     /// Puts slots and spill files on a disk of so many bytes, while there is no slot: the server is
     /// stopped and started for it.
     ///
