@@ -27,5 +27,6 @@ pub mod shutdown;
 pub mod sink;
 pub mod slot;
 pub mod source;
+pub mod standstill;
 pub mod throttle;
 pub mod tls;

@@ -32,9 +32,12 @@ use crate::{
     phase::Phase,
     position::{Before, Found, Gap, Position, RecordFault, Recorder, Start},
     shutdown::Shutdown,
-    sink::{Sink, SinkError},
+    sink::{Claim, Sink, SinkError},
     throttle::Failures,
 };
+
+/// How long the broker may take in silence to let go of what a dead relay had.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What outlives a session.
 struct Relay<'a, E: Ends> {
@@ -49,6 +52,8 @@ struct Relay<'a, E: Ends> {
     failures: Failures,
     /// The server was set back, as the last session has found, and that is accepted.
     rewound: Option<Gap>,
+    /// Whether the operator has been told that the sink has no lock.
+    unfenced: bool,
 }
 
 /// Runs until a stop is requested or something only an operator can mend. What monitoring may know
@@ -73,6 +78,7 @@ pub async fn run<E: Ends>(
         board,
         failures: Failures::default(),
         rewound: None,
+        unfenced: false,
     };
     let mut backoff = Backoff::new();
     loop {
@@ -181,11 +187,49 @@ impl<'a, E: Ends> Relay<'a, E> {
             None => self.ends.open_sink().await?,
         };
         match self.open_source().await {
-            Ok(opened) => Ok((opened, sink)),
+            Ok(opened) => {
+                let sink = self.claim(sink, &opened.start.position).await?;
+                Ok((opened, sink))
+            }
             Err(failure) => {
                 self.sink = Some(sink);
                 Err(failure)
             }
+        }
+    }
+
+    /// Waits until the sink knows of no other relay of this slot: one that stood still may not know
+    /// that it has lost the slot.
+    async fn claim(&mut self, mut sink: E::Sink, at: &Position) -> Result<E::Sink, SinkError> {
+        let stream = format!("{:016x}.{}", at.system.id, at.slot);
+        let begun = Instant::now();
+        let (mut poll, mut waiting) = (live::FIRST_POLL, false);
+        loop {
+            match sink.claim(&stream).await? {
+                Claim::Sole => return Ok(sink),
+                Claim::Unknown(lock) => {
+                    if !std::mem::replace(&mut self.unfenced, true) {
+                        warn!(
+                            lock,
+                            "the broker's user may not declare the queue that locks the stream, so a \
+                             relay that stands still and wakes up may send events that are out of \
+                             date: permit it, or use --fence off"
+                        );
+                    }
+                    return Ok(sink);
+                }
+                Claim::Taken => {}
+            }
+            if !waiting && begun.elapsed() > LOCK_PATIENCE {
+                self.board.enter(Phase::Standby);
+                warn!(
+                    "the broker still has a connection of another relay of this slot: waiting until \
+                     it has noticed that it is dead"
+                );
+                waiting = true;
+            }
+            sleep(poll).await;
+            poll = (poll * 2).min(live::SLOT_POLL);
         }
     }
 

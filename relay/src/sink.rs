@@ -23,6 +23,14 @@ pub trait Sink {
     /// Takes one message; never waits. Numbers grow from message to message.
     fn publish(&mut self, number: u64, message: Outgoing<'_>);
 
+    /// Takes care that nobody else publishes the stream of this name for as long as this sink
+    /// lasts.
+    ///
+    /// # Errors
+    ///
+    /// The sink is of no use any more, or it refuses.
+    async fn claim(&mut self, stream: &str) -> Result<Claim, SinkError>;
+
     /// Waits until there are outcomes and adds them; waits for ever while no message is on its way.
     /// What came back or was refused stands before everything that a confirm of the same moment
     /// covers. May be given up at any time without loss.
@@ -41,6 +49,17 @@ pub trait Sink {
 
     /// What it does not take.
     fn limits(&self) -> Limits;
+}
+
+/// Whether a sink has one writer of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This one.
+    Sole,
+    /// Another one has it, or had it until a moment ago.
+    Taken,
+    /// The sink cannot say, as it does not let this one declare the lock of this name.
+    Unknown(String),
 }
 
 /// Whether a sink that does not confirm is at fault.
@@ -102,6 +121,13 @@ impl Sink for AnySink {
         match self {
             Self::Amqp(publisher) => publisher.publish(number, message),
             Self::Stdout(lines) => lines.publish(number, message),
+        }
+    }
+
+    async fn claim(&mut self, stream: &str) -> Result<Claim, SinkError> {
+        match self {
+            Self::Amqp(publisher) => publisher.claim(stream).await,
+            Self::Stdout(lines) => lines.claim(stream).await,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pgevents_tests::lab::Lab;
+use rustix::process::Signal;
 
 use crate::sequence::Sequence;
 
@@ -46,5 +47,71 @@ async fn a_relay_in_waiting_takes_over_within_two_seconds_and_goes_on_in_the_sam
     took.sort_unstable();
     println!("from the death of a relay to an event of the next: {took:?}");
     assert!(took[2] <= TAKEOVER, "the median of {took:?} is too long");
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_stood_still_sends_nothing_that_is_out_of_date() {
+    // By the lock at the broker, and by the relay's own look at the clock.
+    tokio::join!(stand_still("auto"), stand_still("off"));
+}
+
+/// A relay is stopped in the middle of its work, and goes on when the next one has sent all of it
+/// and more.
+async fn stand_still(fence: &str) {
+    const UPDATES: i64 = 1_500;
+    let mut lab = Lab::start().await;
+    for expected in [
+        "slot is in use: waiting until it is free",
+        "the broker still has a connection of another relay",
+        "the relay stood still for",
+        "keep the connection to RabbitMQ",
+        "terminating walsender process due to replication timeout",
+    ] {
+        lab.allow(expected);
+    }
+    lab.sql(
+        "CREATE TABLE counters (id int PRIMARY KEY, n int);
+         ALTER TABLE counters REPLICA IDENTITY FULL;
+         INSERT INTO counters VALUES (1, 0)",
+    )
+    .await;
+    let mut queue = lab.queue().await;
+    let relay = || lab.producer().flag("--fence", fence).start();
+    let first = relay();
+    first.logs("streaming").await;
+    let next = relay();
+    next.logs("slot is in use").await;
+    let writer = lab.postgres().connect(lab.name()).await.expect("connect");
+    let load = format!(
+        "DO $$ BEGIN FOR i IN 1..{UPDATES} LOOP
+           UPDATE counters SET n = n + 1; COMMIT; PERFORM pg_sleep(0.01);
+         END LOOP; END $$"
+    );
+    let mut values = Vec::new();
+    let (written, ()) = tokio::join!(writer.batch_execute(&load), async {
+        let mut until = async |wanted: i64| {
+            queue
+                .until(|event| {
+                    values.push(event.json()["new"]["n"].as_i64().expect("a number"));
+                    values.last() == Some(&wanted)
+                })
+                .await;
+        };
+        until(100).await;
+        first.process().signal(Signal::STOP);
+        next.logs("streaming").await;
+        until(UPDATES).await;
+        first.process().signal(Signal::CONT);
+        first.logs("slot is in use").await;
+        writer
+            .batch_execute("UPDATE counters SET n = -1")
+            .await
+            .expect("update");
+        until(-1).await;
+    });
+    written.expect("update");
+    let end = &values[values.len() - 2..];
+    assert_eq!(end, [UPDATES, -1], "--fence {fence}: nothing comes behind");
     lab.finish().await;
 }

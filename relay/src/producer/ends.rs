@@ -1,6 +1,6 @@
 //! Both ends of a relay as the loop sees them: the servers as configured, or those of a simulation.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use pgevents_proto::Lsn;
 use tokio::sync::watch;
@@ -101,4 +101,6 @@ pub struct Streaming<S> {
     pub server_stops: Pin<Box<dyn Future<Output = PostgresError>>>,
     /// Is told whether something is on its way.
     pub busy: watch::Sender<bool>,
+    /// A relay that stood still for longer may have been taken for dead, and its slot over.
+    pub longest_standstill: Duration,
 }

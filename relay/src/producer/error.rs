@@ -55,6 +55,14 @@ pub enum ProducerError {
     /// Nothing came from the server for too long; reconnect.
     #[error("PostgreSQL has been silent for {} seconds", .0.as_secs())]
     Silent(Duration),
+    /// The relay stood still for so long that another one may have the slot; reconnect, and send
+    /// nothing that was read before.
+    #[error(
+        "the relay stood still for {} seconds (stopped, or its machine was): what it has read may be \
+         out of date",
+        .0.as_secs()
+    )]
+    StoodStill(Duration),
     /// Progress cannot be reported; reconnect.
     #[error("report progress to PostgreSQL")]
     Status(#[source] io::Error),
@@ -103,6 +111,7 @@ impl ProducerError {
             | Self::Frame { .. }
             | Self::Ended
             | Self::Silent(_)
+            | Self::StoodStill(_)
             | Self::Status(_)
             | Self::ServerStops(_)
             | Self::Gap(_)
@@ -127,7 +136,11 @@ impl ProducerError {
             Self::Version(_) => Fate::Stop(Exit::Version),
             Self::TooLarge { .. } => Fate::Stop(Exit::TooLarge),
             Self::Frame { .. } => Fate::Stop(Exit::Undecodable),
-            Self::Ended | Self::Silent(_) | Self::Status(_) | Self::ServerStops(_) => Fate::Retry,
+            Self::Ended
+            | Self::Silent(_)
+            | Self::StoodStill(_)
+            | Self::Status(_)
+            | Self::ServerStops(_) => Fate::Retry,
             Self::Gap(gap) => Fate::Stop(gap.reason.exit()),
             Self::State(error) => error.fate(),
         }

@@ -25,7 +25,7 @@ pub(super) const SLOT_POLL: Duration = Duration::from_millis(500);
 
 /// How soon it looks again at first, and twice as late each time: the server may be about to notice
 /// that the last reader has died.
-const FIRST_SLOT_POLL: Duration = Duration::from_millis(20);
+pub(super) const FIRST_POLL: Duration = Duration::from_millis(20);
 
 /// Longest time that a server may take to answer; a peer that says nothing is as good as dead.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ impl<'a> LiveEnds<'a> {
     ) -> Result<(Option<Slot>, Option<Lsn>), PostgresError> {
         let name = &self.settings.plan.slot;
         let (mut others, mut waiting) = (None, false);
-        let mut poll = FIRST_SLOT_POLL;
+        let mut poll = FIRST_POLL;
         // Standing by is work too.
         let _working = heartbeat::working();
         loop {
@@ -225,6 +225,7 @@ impl Server for LiveServer<'_> {
             timelines,
             server_stops: Box::pin(sentinel.server_stops()),
             busy,
+            longest_standstill: timeout / 3,
         })
     }
 }

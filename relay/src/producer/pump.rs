@@ -20,6 +20,7 @@ use crate::{
     shutdown::Shutdown,
     sink::{Health, Outcome, Sink, SinkError, Unrouted},
     source::{Input, Source, SourceError},
+    standstill::Standstill,
 };
 
 /// How often clocks are looked at.
@@ -96,6 +97,7 @@ struct Out<'a, K> {
     notices: Notices,
     /// What it means if what has arrived does not come again.
     rewound: Option<Gap>,
+    standstill: Standstill,
 }
 
 /// Ticks with the time since they started.
@@ -172,6 +174,7 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
             timelines,
             server_stops,
             busy,
+            longest_standstill,
         } = streaming;
         let (last, rewound) = known.map(|known| (known.last, known.rewound)).unzip();
         feed.start(system, timelines, sink.limits(), last, Duration::ZERO);
@@ -187,6 +190,7 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
             outcomes: Vec::new(),
             notices,
             rewound,
+            standstill: Standstill::of(longest_standstill),
         };
         (Self { source, out }, server_stops)
     }
@@ -226,6 +230,7 @@ impl<'a, S: Source, K: Sink> Pump<'a, S, K> {
                 }
                 () = shutdown.requested(), if !shutdown.is_requested() => {}
             }
+            out.look_for_standstill()?;
             if shutdown.is_requested() {
                 out.feed.delivery.stop();
                 out.board.enter(Phase::Stopping);
@@ -316,7 +321,10 @@ impl<K: Sink> Out<'_, K> {
     /// Takes one thing that the source gives.
     fn take(&mut self, input: Input<'_>) -> Result<Due, ProducerError> {
         match input {
-            Input::Data { lsn, bytes } => self.feed.delivery.received(lsn, bytes),
+            Input::Data { lsn, bytes } => {
+                self.look_for_standstill()?;
+                self.feed.delivery.received(lsn, bytes);
+            }
             Input::Event(event) => {
                 let taken = self.feed.event(event, &mut self.sink);
                 taken.map_err(|fault| self.of_feed(fault))?;
@@ -382,6 +390,15 @@ impl<K: Sink> Out<'_, K> {
         let flow = self.feed.delivery.flow(now);
         self.board.flows(flow, self.feed.post());
         Ok(ask)
+    }
+
+    /// Nothing that was read before a standstill is sent after it: another relay may have sent it,
+    /// and newer events.
+    fn look_for_standstill(&mut self) -> Result<(), ProducerError> {
+        match self.standstill.look() {
+            None => Ok(()),
+            Some(stood) => Err(ProducerError::StoodStill(stood)),
+        }
     }
 
     fn of_feed(&mut self, fault: FeedFault) -> ProducerError {

@@ -47,6 +47,7 @@ pub fn producer(
         SinkKind::Rabbitmq => sink::Settings::Amqp(Box::new(amqp::Settings {
             broker: broker(&args.rabbitmq)?,
             declare: args.exchange_declare.0,
+            fence: args.fence.0,
             parking: parking_exchange(args)?,
             max_message_bytes: args.max_message_bytes.into(),
         })),

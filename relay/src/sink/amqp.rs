@@ -3,6 +3,7 @@
 
 mod connection;
 mod exchange;
+mod fence;
 mod in_flight;
 mod name;
 mod publisher;
@@ -15,6 +16,7 @@ mod wakes;
 pub use connection::connect;
 pub use exchange::ExchangeDeclare;
 pub(crate) use exchange::{Exchange, declare_exchange};
+pub use fence::Fence;
 pub(crate) use name::short;
 pub use publisher::Publisher;
 pub(crate) use reply::reply_code;

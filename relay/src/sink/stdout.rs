@@ -2,7 +2,7 @@ use std::io;
 
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
 
-use super::{Health, Limits, Outcome, Outgoing, Sink, SinkError, stdout_failure};
+use super::{Claim, Health, Limits, Outcome, Outgoing, Sink, SinkError, stdout_failure};
 use crate::delivery::Sent;
 
 /// Events as lines of standard output. An event has arrived when its line is written and flushed.
@@ -35,6 +35,10 @@ impl Sink for Lines {
             number,
             bytes: message.body.len() as u64,
         }));
+    }
+
+    async fn claim(&mut self, _stream: &str) -> Result<Claim, SinkError> {
+        Ok(Claim::Sole)
     }
 
     async fn outcomes(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), SinkError> {

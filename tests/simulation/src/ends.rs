@@ -11,7 +11,7 @@ use pgevents_relay::{
     postgres::{ChannelBinding, Postgres, PostgresError, TlsMode},
     producer::{Ends, ProducerError, Seen, Server, Streaming},
     replication::{Reader, StatusTask},
-    sink::{Health, Limits, Outcome, Outgoing, Sink, SinkError},
+    sink::{Claim, Health, Limits, Outcome, Outgoing, Sink, SinkError},
     source::{Frames, Input, Source, SourceError},
     tls::Certificates,
 };
@@ -118,6 +118,7 @@ impl Server for FakeServer<'_> {
             timelines: Timelines::only(1),
             server_stops: Box::pin(future::pending()),
             busy: watch::Sender::new(false),
+            longest_standstill: Duration::MAX,
         })
     }
 }
@@ -193,6 +194,10 @@ impl Sink for FakeSink {
                 parked: false,
             });
         }
+    }
+
+    async fn claim(&mut self, _stream: &str) -> Result<Claim, SinkError> {
+        Ok(Claim::Sole)
     }
 
     async fn outcomes(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), SinkError> {

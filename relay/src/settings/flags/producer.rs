@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::{LogArgs, PluginArgs, PostgresArgs, RabbitmqArgs, Word};
 use crate::{
     delivery::{TooLarge, Unroutable},
-    sink::amqp::ExchangeDeclare,
+    sink::amqp::{ExchangeDeclare, Fence},
 };
 
 pub(super) const EXAMPLE: &str = "\
@@ -47,6 +47,10 @@ pub struct ProducerArgs {
     /// How the exchange comes to be: made (durable, topic), only looked for, or taken for granted
     #[arg(long, value_enum, default_value_t = Word(ExchangeDeclare::Declare), value_name = "HOW")]
     pub exchange_declare: Word<ExchangeDeclare>,
+    /// Whether the broker lets one relay of a slot publish at a time, by a queue pgevents.fence.* of
+    /// its connection, so that one that stood still and wakes up sends nothing that is out of date
+    #[arg(long, value_enum, default_value_t = Word(Fence::Auto), value_name = "WHETHER")]
+    pub fence: Word<Fence>,
     /// What to do with an event that no queue wants
     #[arg(long, value_enum, default_value_t = Word(Unroutable::Block), value_name = "POLICY")]
     pub unroutable: Word<Unroutable>,

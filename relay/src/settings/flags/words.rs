@@ -6,7 +6,7 @@ use crate::{
     consumer::{EventAction, QueueType},
     delivery::{TooLarge, Unroutable},
     log::Format,
-    sink::amqp::ExchangeDeclare,
+    sink::amqp::{ExchangeDeclare, Fence},
 };
 
 /// A choice of another module as a word: `Word(Unroutable::Block)` is `block`.
@@ -47,6 +47,11 @@ words! {
         Declare: "declare", "Made when it is missing";
         Passive: "passive", "Must be there";
         Off: "off", "Not looked for";
+    }
+    Fence {
+        Auto: "auto", "Yes, unless its user may not declare the queue that is the lock";
+        On: "on", "Yes; without the permission the relay ends with exit code 20";
+        Off: "off", "No";
     }
     QueueType {
         Classic: "classic", "On one node, not synced to disk before the confirm";

@@ -13,9 +13,10 @@ use lapin::{
 };
 
 use super::{
-    Settings,
+    Broker, Fence, Settings,
     connection::connect,
     exchange::{Exchange, declare_exchange},
+    fence,
     in_flight::InFlight,
     name::{LONGEST_KEY, short},
     reply::lost,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     delivery::{Sent, Unroutable},
-    sink::{Health, Limits, Outcome, Outgoing, Sink, SinkError, Unrouted},
+    sink::{Claim, Health, Limits, Outcome, Outgoing, Sink, SinkError, Unrouted},
 };
 
 /// One connection with one channel, fed by one task in order.
@@ -39,6 +40,10 @@ pub struct Publisher {
     parking: Option<ShortString>,
     /// What is done with a message that no queue wants.
     unroutable: Unroutable,
+    broker: Broker,
+    fence: Fence,
+    /// The stream that this connection has the lock of.
+    claimed: Option<String>,
     limits: Limits,
     properties: BasicProperties,
     in_flight: InFlight<PublisherConfirm>,
@@ -72,6 +77,9 @@ impl Publisher {
             exchange: short(&broker.exchange),
             parking: settings.parking.as_deref().map(short),
             unroutable,
+            broker: broker.clone(),
+            fence: settings.fence,
+            claimed: None,
             limits: Limits {
                 longest_key: Some(LONGEST_KEY),
                 largest_body: Some(settings.max_message_bytes),
@@ -225,6 +233,17 @@ impl Sink for Publisher {
             body: message.body.into(),
         };
         self.send(given, message);
+    }
+
+    async fn claim(&mut self, stream: &str) -> Result<Claim, SinkError> {
+        if self.fence == Fence::Off || self.claimed.as_deref() == Some(stream) {
+            return Ok(Claim::Sole);
+        }
+        let claim = fence::claim(&self.connection, &self.broker, self.fence, stream).await?;
+        if claim == Claim::Sole {
+            self.claimed = Some(stream.to_owned());
+        }
+        Ok(claim)
     }
 
     /// What came back may hang on the confirm of another message, so nothing counts before

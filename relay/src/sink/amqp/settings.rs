@@ -1,4 +1,4 @@
-use super::{BrokerUrl, ExchangeDeclare};
+use super::{BrokerUrl, ExchangeDeclare, Fence};
 use crate::tls::Certificates;
 
 /// A broker's exchange.
@@ -19,6 +19,8 @@ pub struct Settings {
     pub broker: Broker,
     /// How the exchange comes to be.
     pub declare: ExchangeDeclare,
+    /// Whether the broker lets one relay of a slot publish at a time.
+    pub fence: Fence,
     /// Exchange for events that no queue wants, up to 255 bytes; `None`: the policy is another.
     pub parking: Option<String>,
     /// Largest body that the broker takes, in bytes.
