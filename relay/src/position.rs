@@ -82,7 +82,7 @@ impl Position {
         };
         Err(Gap {
             reason,
-            from: self.clone(),
+            from: Box::new(self.clone()),
             system: found.system,
             to: Some(found.acknowledged.wal),
         })

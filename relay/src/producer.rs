@@ -171,7 +171,7 @@ impl<'a, E: Ends> Relay<'a, E> {
         }
         match (&mut self.last, gap) {
             // Consumers do not know of it yet.
-            (last, Some(gap)) if acknowledged == Acknowledged::default() => *last = Some(gap.from),
+            (last, Some(gap)) if acknowledged == Acknowledged::default() => *last = Some(*gap.from),
             (Some(last), _) => last.acknowledged = last.acknowledged.max(acknowledged),
             (None, _) => {}
         }

@@ -182,15 +182,27 @@ async fn the_documented_permissions_of_rabbitmq_are_enough() {
     let (name, broker) = (lab.name(), lab.rabbitmq());
     let run = |arguments: &[&str]| broker.control(arguments).expect("run rabbitmqctl");
     run(&["add_user", name, "relay-only"]);
-    let exchange = format!("^{name}$");
+    let security = dist::workspace().join("docs/security.md");
+    let security = fs::read_to_string(security).expect("read docs/security.md");
+    let line = security
+        .lines()
+        .find_map(|line| line.strip_prefix("rabbitmqctl set_permissions --vhost / relay "));
+    let documented: Vec<String> = line
+        .expect("the permissions")
+        .split(' ')
+        .map(|word| word.trim_matches('\'').replace("shop", name))
+        .collect();
+    let [configure, write, read] = &documented[..] else {
+        panic!("not three permissions: {documented:?}");
+    };
     run(&[
         "set_permissions",
         "--vhost",
         "/",
         name,
-        &exchange,
-        &exchange,
-        "",
+        configure,
+        write,
+        read,
     ]);
     lab.sql("CREATE TABLE users (id int PRIMARY KEY)").await;
     lab.sql("ALTER TABLE users REPLICA IDENTITY FULL").await;
@@ -201,9 +213,9 @@ async fn the_documented_permissions_of_rabbitmq_are_enough() {
     assert_eq!(queue.next().await.routing_key, "public.users");
     relay.stop().await;
     lab.slot_is_free().await;
-    run(&["set_permissions", "--vhost", "/", name, "", &exchange, ""]);
+    run(&["set_permissions", "--vhost", "/", name, "", write, ""]);
     let relay = lab.producer().env("RABBITMQ_URL", &url);
-    let relay = relay.flags("--exchange-declare off").start();
+    let relay = relay.flags("--exchange-declare off --fence off").start();
     lab.sql("INSERT INTO users VALUES (2)").await;
     assert_eq!(queue.next().await.json()["id"].to_string(), "2");
     relay.stop().await;

@@ -147,6 +147,7 @@ impl Server for Wal2jsonServer<'_> {
             timelines: Timelines::only(self.seen.system.timeline),
             server_stops: Box::pin(future::pending()),
             busy: watch::Sender::new(false),
+            longest_standstill: Duration::MAX,
         })
     }
 }

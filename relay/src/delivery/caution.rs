@@ -16,7 +16,8 @@ pub(super) struct Caution {
 
 impl Caution {
     /// The session after this one. In this one `unconfirmed` is the number of the first message
-    /// without a confirmation, with which the next one goes on, and `next` that of the next message.
+    /// without a confirmation, with which the next one goes on, and `next` that of the next
+    /// message.
     pub(super) fn next(&self, unconfirmed: u64, next: u64) -> Self {
         let sent = if self.refused { next } else { 0 };
         Self {

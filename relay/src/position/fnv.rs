@@ -1,6 +1,6 @@
-/// FNV-1a of 64 bits, by Fowler, Noll and Vo: the same in every release, as what it gives is kept on
-/// disk. It finds what disks and editors do to a file, and tells settings apart; nobody has a reason
-/// to forge either.
+/// FNV-1a of 64 bits, by Fowler, Noll and Vo: the same in every release, as what it gives is kept
+/// on disk. It finds what disks and editors do to a file, and tells settings apart; nobody has a
+/// reason to forge either.
 #[derive(Clone, Copy, Debug)]
 pub struct Fnv1a(u64);
 

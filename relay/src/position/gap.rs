@@ -11,7 +11,7 @@ pub struct Gap {
     /// How it was noticed.
     pub reason: GapReason,
     /// The position that was acknowledged.
-    pub from: Position,
+    pub from: Box<Position>,
     /// Cluster and timeline of the server now.
     pub system: System,
     /// Where the slot stands; `None`: there is no slot.
@@ -30,8 +30,8 @@ pub enum GapReason {
     /// It is the same cluster after a promotion or a recovery to a point in time, where the same
     /// positions hold other changes.
     OtherTimeline,
-    /// The server was set back, for example to a copy of its disk: its WAL ends before the position,
-    /// or holds other changes there than those that were acknowledged.
+    /// The server was set back, for example to a copy of its disk: its WAL ends before the
+    /// position, or holds other changes there than those that were acknowledged.
     Rewound,
 }
 
@@ -73,7 +73,7 @@ impl Gap {
         };
         Self {
             reason,
-            from,
+            from: Box::new(from),
             system,
             to: None,
         }
@@ -84,7 +84,7 @@ impl Gap {
         Self {
             reason: GapReason::Rewound,
             system: from.system,
-            from,
+            from: Box::new(from),
             to: Some(to),
         }
     }
@@ -101,7 +101,7 @@ impl Gap {
     /// The gap record: one JSON object. `time` is now, in microseconds since 2000-01-01 00:00 UTC.
     /// Nothing in it needs an escape but the name of the database, which is printable ASCII.
     pub fn record(&self, time: i64) -> String {
-        let Position { slot, database, .. } = &self.from;
+        let Position { slot, database, .. } = &*self.from;
         let database = database.replace('\\', "\\\\").replace('"', "\\\"");
         let reason = self.reason.word();
         let from = End(self.from.system, Some(self.from.acknowledged.wal));
@@ -132,7 +132,7 @@ impl fmt::Display for Gap {
             system: before,
             acknowledged,
             ..
-        } = &self.from;
+        } = &*self.from;
         let from = acknowledged.wal;
         let to = self.to.unwrap_or_default();
         match self.reason {
@@ -192,7 +192,7 @@ mod tests {
         let system = System { id: 7, timeline: 1 };
         Gap {
             reason,
-            from: Position::new("s", "a\"é", system, Lsn(0x10).into()),
+            from: Box::new(Position::new("s", "a\"é", system, Lsn(0x10).into())),
             system,
             to: to.map(Lsn),
         }

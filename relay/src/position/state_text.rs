@@ -8,8 +8,8 @@ use crate::delivery::{Acknowledged, Chunk, Commit};
 /// First line of the file: what it is, and the version of its form.
 pub(super) const HEADER: &str = "pgevents state 2";
 
-/// The same of the version before, which knew nothing of existing rows, nor which transaction it was
-/// that was acknowledged last.
+/// The same of the version before, which knew nothing of existing rows, nor which transaction it
+/// was that was acknowledged last.
 const HEADER_1: &str = "pgevents state 1";
 
 /// The file's text.

@@ -8,11 +8,11 @@ use crate::delivery::Commit;
 
 /// What has arrived in earlier sessions, of what the source gives again.
 ///
-/// The source starts where the slot stands, which may be before what was acknowledged: everything up
-/// to the last transaction of that is left out, and that transaction has to come as it was. If it
-/// does not, the server has another history. Of the first transaction behind it, what was confirmed
-/// when the last session ended is left out too: a transaction that is larger than the room of a
-/// queue would never come to its end otherwise.
+/// The source starts where the slot stands, which may be before what was acknowledged: everything
+/// up to the last transaction of that is left out, and that transaction has to come as it was. If
+/// it does not, the server has another history. Of the first transaction behind it, what was
+/// confirmed when the last session ended is left out too: a transaction that is larger than the
+/// room of a queue would never come to its end otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Arrived {
     /// The last of what has arrived as a whole; `None`: it has come.

@@ -47,8 +47,9 @@ pub struct ProducerArgs {
     /// How the exchange comes to be: made (durable, topic), only looked for, or taken for granted
     #[arg(long, value_enum, default_value_t = Word(ExchangeDeclare::Declare), value_name = "HOW")]
     pub exchange_declare: Word<ExchangeDeclare>,
-    /// Whether the broker lets one relay of a slot publish at a time, by a queue pgevents.fence.* of
-    /// its connection, so that one that stood still and wakes up sends nothing that is out of date
+    /// Whether the broker lets one relay of a slot publish at a time, by a queue pgevents.fence.*
+    /// of its connection, so that one that stood still and wakes up sends nothing that is out of
+    /// date
     #[arg(long, value_enum, default_value_t = Word(Fence::Auto), value_name = "WHETHER")]
     pub fence: Word<Fence>,
     /// What to do with an event that no queue wants
