@@ -93,7 +93,7 @@ pub fn address(server: &Postgres, database: &str) -> postgres::Postgres {
         port: server.port(),
         database: database.into(),
         user: RELAY_ROLE.into(),
-        password: Some(Secret::new(server.relay_password())),
+        password: postgres::Password::Given(Secret::new(server.relay_password())),
         tls: postgres::TlsMode::Disable,
         certificates: Certificates::default(),
         channel_binding: postgres::ChannelBinding::Prefer,

@@ -3,6 +3,8 @@
 mod catalog;
 mod check;
 mod error;
+mod passfile;
+mod password;
 mod pinned;
 mod plugin_list;
 mod sentinel;
@@ -15,6 +17,7 @@ mod stream;
 pub use catalog::{Misnamed, NameFault, misnamed};
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
+pub use password::Password;
 pub use pinned::{PINNED, pin_rest, startup_options};
 pub use sentinel::Sentinel;
 pub use settings::{ChannelBinding, Postgres, SlotTarget, TlsMode};
@@ -41,7 +44,7 @@ pub(crate) mod tests {
             port: 5432,
             database: "shop".to_owned(),
             user: "postgres".to_owned(),
-            password: None,
+            password: Password::None,
             tls: TlsMode::Prefer,
             certificates: Certificates::default(),
             channel_binding: ChannelBinding::Prefer,

@@ -104,10 +104,7 @@ pub async fn run<E: Ends>(
                 return Ok(());
             }
             Fate::Stop(_) if relay.accepts(&failure) => continue,
-            // It has worked before: certificates are being renewed, or an address leads elsewhere.
-            Fate::Stop(_) if failure.is_tls() && relay.last.is_some() => {
-                relay.report(&failure, delay);
-            }
+            Fate::Stop(_) if relay.may_pass(&failure) => relay.report(&failure, delay),
             Fate::Stop(_) => return Err(failure),
             Fate::Wait => {
                 info!("{}", Chain(&failure));
@@ -341,6 +338,13 @@ impl<'a, E: Ends> Relay<'a, E> {
         self.last.as_ref().map(|last| last.acknowledged)
     }
 
+    /// Whether a refusal is waited out: it has worked before. A password, a certificate or a
+    /// permission is being changed, a limit is reached, or an address leads elsewhere for a while.
+    fn may_pass(&self, failure: &ProducerError) -> bool {
+        let delivered = self.feed.delivery.counts().confirmed > 0;
+        failure.may_pass(self.last.is_some(), delivered)
+    }
+
     /// Says what ended a session, but not the same again and again.
     fn report(&mut self, failure: &ProducerError, delay: Duration) {
         let text = Chain(failure).to_string();
@@ -351,6 +355,11 @@ impl<'a, E: Ends> Relay<'a, E> {
         if let ProducerError::Sink(SinkError::Unrouted(_) | SinkError::NotParked(_)) = failure {
             let returned = self.feed.delivery.counts().returned;
             error!(delay_ms, times, returned, "{text}: reconnect and try again");
+        } else if self.may_pass(failure) {
+            error!(
+                delay_ms,
+                times, "{text}: it has worked before, so reconnect and try again"
+            );
         } else {
             warn!(delay_ms, times, "{text}: reconnect");
         }

@@ -1,6 +1,6 @@
 //! Passwords.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, fs, io, path::Path, str::FromStr};
 
 /// A password, or a URL that holds one. It can be used, but not printed by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +30,16 @@ impl FromStr for Secret {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self::new(text))
     }
+}
+
+/// The first line of a file; `None`: it is empty.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn first_line(path: &Path) -> io::Result<Option<Secret>> {
+    let text = fs::read_to_string(path)?;
+    Ok(text.lines().next().map(Secret::new))
 }
 
 /// A value that was not understood, for a message. It is not repeated where it could be, or hold, a

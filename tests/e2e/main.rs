@@ -32,6 +32,7 @@ mod positions;
 mod prometheus;
 mod protocol;
 mod psql;
+mod refusals;
 mod relations;
 mod schema_change;
 mod secrets;

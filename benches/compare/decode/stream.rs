@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
 use pgevents_proto::Lsn;
-use pgevents_relay::postgres::{PINNED, Postgres};
+use pgevents_relay::postgres::{PINNED, Password, Postgres};
 use pgevents_relay::replication::start_replication;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::{backend, frontend};
@@ -91,7 +91,9 @@ impl Stream {
         ];
         let parameters = who.into_iter().chain(PINNED);
         stream.send(|out| frontend::startup_message(parameters, out))?;
-        let password = address.password.as_ref().context("a password is needed")?;
+        let Password::Given(password) = &address.password else {
+            bail!("a password is needed");
+        };
         stream.log_in(password.reveal().as_bytes())?;
         Ok(stream)
     }

@@ -150,6 +150,7 @@ mod tests {
     fn broker() -> Broker {
         Broker {
             url: BrokerUrl::parse(&Secret::new("amqp://h")).expect("valid"),
+            url_file: None,
             exchange: "shop".to_owned(),
             certificates: Certificates::default(),
         }

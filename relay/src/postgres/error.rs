@@ -191,7 +191,10 @@ impl Refusal {
                 Fate::Stop(Exit::Configuration),
             ),
             "53300" => (
-                "raise max_wal_senders or max_connections and restart the server".to_owned(),
+                format!(
+                    "raise max_wal_senders or max_connections and restart the server, or the \
+                     CONNECTION LIMIT of role {user} or of the database, if they have one"
+                ),
                 Fate::Retry,
             ),
             "55006" => ("waiting for it to be free".to_owned(), Fate::Wait),
@@ -257,7 +260,7 @@ fn is_lost(message: &str) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        postgres::{ChannelBinding, TlsMode},
+        postgres::{ChannelBinding, Password, TlsMode},
         tls::Certificates,
     };
 
@@ -267,7 +270,7 @@ mod tests {
             port: 5432,
             database: "shop".to_owned(),
             user: "re\"lay".to_owned(),
-            password: None,
+            password: Password::None,
             tls: TlsMode::Disable,
             certificates: Certificates::default(),
             channel_binding: ChannelBinding::Prefer,

@@ -1,8 +1,5 @@
-use super::{PostgresError, Refusal};
-use crate::{
-    secret::Secret,
-    tls::{Certificates, Trust},
-};
+use super::{Password, PostgresError, Refusal};
+use crate::tls::{Certificates, Trust};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
@@ -15,8 +12,8 @@ pub struct Postgres {
     pub database: String,
     /// Role.
     pub user: String,
-    /// Its password; `None`: the server must not ask for one.
-    pub password: Option<Secret>,
+    /// Where its password comes from.
+    pub password: Password,
     /// What TLS is asked of the server.
     pub tls: TlsMode,
     /// For TLS.

@@ -103,6 +103,19 @@ impl Slot {
                 Some(said) if plugin_list::is_refusal(said.message()) => {
                     Err(plugin_list::refused(sql, said.message()).await)
                 }
+                // Whether the role may replicate was looked at before.
+                Some(said) if said.code() == &SqlState::INSUFFICIENT_PRIVILEGE => {
+                    Err(PostgresError::stop(
+                        Exit::Configuration,
+                        format!(
+                            "PostgreSQL refuses (42501): {}: run in database {}: GRANT EXECUTE ON \
+                             FUNCTION pg_catalog.pg_create_logical_replication_slot TO {};",
+                            said.message(),
+                            quote_identifier(&sql.config().database),
+                            quote_identifier(&sql.config().user)
+                        ),
+                    ))
+                }
                 // An older server's function has no such argument.
                 Some(said) if failover && said.code() == &SqlState::UNDEFINED_FUNCTION => {
                     Err(PostgresError::stop(

@@ -8,13 +8,15 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{
     Client,
     config::{self, Config, SslMode, SslNegotiation},
+    error::SqlState,
     tls::{TlsConnect, TlsStream},
 };
 
 use super::{
-    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest, startup_options,
-    stream::within,
+    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest, quote_identifier,
+    startup_options, stream::within,
 };
+use crate::exit::Exit;
 
 /// An ordinary SQL session; it ends when the value is dropped.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl<'a> Sql<'a> {
             .dbname(&config.database)
             .application_name(APPLICATION_NAME);
         login.options(startup_options());
-        if let Some(password) = &config.password {
+        if let Some(password) = config.password()? {
             login.password(password.reveal());
         }
         let connected = within(async { Ok(login.connect_raw(stream, AsItIs).await) }).await;
@@ -58,7 +60,7 @@ impl<'a> Sql<'a> {
                 address: config.address(),
                 source,
             })?
-            .map_err(|error| failure(error, config))?;
+            .map_err(|error| login_failure(error, config))?;
         let sql = Self {
             client,
             encrypted,
@@ -73,6 +75,11 @@ impl<'a> Sql<'a> {
     /// The client.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Where it leads, and as whom.
+    pub(super) fn config(&self) -> &Postgres {
+        self.config
     }
 
     /// Whether the connection is encrypted.
@@ -101,6 +108,23 @@ impl Drop for Sql<'_> {
     }
 }
 
+/// What a login that failed means. The server has not looked at any statement yet, so a missing
+/// right is that to the database.
+fn login_failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
+    match error.as_db_error() {
+        Some(said) if said.code() == &SqlState::INSUFFICIENT_PRIVILEGE => PostgresError::stop(
+            Exit::Configuration,
+            format!(
+                "PostgreSQL refuses (42501): {}: run: GRANT CONNECT ON DATABASE {} TO {};",
+                said.message(),
+                quote_identifier(&config.database),
+                quote_identifier(&config.user)
+            ),
+        ),
+        _ => failure(error, config),
+    }
+}
+
 fn failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
     if let Some(said) = error.as_db_error() {
         return config.refusal(said.code().code(), said.message());
@@ -111,7 +135,7 @@ fn failure(error: tokio_postgres::Error, config: &Postgres) -> PostgresError {
             .source()
             .is_some_and(|cause| cause.to_string().contains(text))
     };
-    if config.password.is_none() && says("password missing") {
+    if says("password missing") {
         return config.refusal("28P01", "a password is required and none is set");
     }
     if config.channel_binding == ChannelBinding::Require && says("channel binding") {

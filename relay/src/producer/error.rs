@@ -119,12 +119,16 @@ impl ProducerError {
         }
     }
 
-    /// Whether one side did not accept the other's TLS.
-    pub fn is_tls(&self) -> bool {
-        matches!(
-            self,
-            Self::Postgres(PostgresError::Tls { .. }) | Self::Sink(SinkError::Tls { .. })
-        )
+    /// Whether it is a refusal that may pass, since the relay has `streamed`, or has `delivered`
+    /// events, before: something is being changed, or somebody will change it back.
+    pub fn may_pass(&self, streamed: bool, delivered: bool) -> bool {
+        let worked = match self {
+            Self::Sink(SinkError::Forbidden { .. }) => delivered,
+            Self::Postgres(_) | Self::Sink(_) => streamed,
+            _ => false,
+        };
+        let code = self.fate();
+        worked && matches!(code, Fate::Stop(Exit::Configuration | Exit::BrokerRefused))
     }
 
     /// What the relay does about it.

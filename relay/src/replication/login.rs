@@ -200,7 +200,7 @@ impl Session {
     }
 
     fn password(&self) -> Result<String, PostgresError> {
-        match &self.config.password {
+        match self.config.password()? {
             Some(password) => Ok(password.reveal().to_owned()),
             None => Err(self
                 .config

@@ -3,7 +3,6 @@
 mod broker;
 mod error;
 mod libpq;
-mod passfile;
 mod postgres;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -20,7 +19,7 @@ use crate::{
     position::{Fnv1a, StateFile},
     postgres::SlotTarget,
     producer::{self, MESSAGE_PREFIX, Plan},
-    secret::Secret,
+    secret::{Secret, first_line},
     sink::{self, amqp},
     slot,
     tls::{Certificates, Identity},
@@ -228,8 +227,8 @@ fn secret(
     let Some(path) = path(file) else {
         return Ok(None);
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().next().map(Secret::new)),
+    match first_line(&path) {
+        Ok(secret) => Ok(secret),
         Err(source) => Err(ConfigError::File { name, path, source }),
     }
 }

@@ -50,6 +50,16 @@ pub enum SinkError {
         /// The broker's words.
         source: Cause,
     },
+    /// The broker does not let the relay publish. Stop if it never has, an operator has to act.
+    #[error("publish to exchange {exchange:?}: {remedy}")]
+    Forbidden {
+        /// The exchange.
+        exchange: String,
+        /// What to do.
+        remedy: String,
+        /// The broker's words.
+        source: Cause,
+    },
     /// The connection broke; reconnect.
     #[error("keep the connection to RabbitMQ")]
     Lost(#[source] Cause),
@@ -106,7 +116,7 @@ impl SinkError {
             | Self::Stdout(_) => Fate::Retry,
             Self::Tls { .. } => Fate::Stop(Exit::Configuration),
             Self::Unroutable(_) => Fate::Stop(Exit::Unroutable),
-            Self::Refused { .. } => Fate::Stop(Exit::BrokerRefused),
+            Self::Refused { .. } | Self::Forbidden { .. } => Fate::Stop(Exit::BrokerRefused),
             Self::NotConfirming => Fate::Stop(Exit::Bug),
             Self::ReaderGone => Fate::Stop(Exit::Clean),
         }

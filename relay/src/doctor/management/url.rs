@@ -160,6 +160,7 @@ mod tests {
         let broker = BrokerUrl::parse(&Secret::new(broker));
         let broker = Broker {
             url: broker.expect("valid"),
+            url_file: None,
             exchange: "shop".to_owned(),
             certificates: Certificates::default(),
         };

@@ -1,4 +1,4 @@
-use super::{ConfigError, certificates, given, secret};
+use super::{ConfigError, certificates, given, path, secret};
 use crate::{
     settings::flags::RabbitmqArgs,
     sink::amqp::{Broker, BrokerUrl},
@@ -22,6 +22,10 @@ pub(super) fn broker(args: &RabbitmqArgs) -> Result<Broker, ConfigError> {
     ))?;
     let config = Broker {
         url: BrokerUrl::parse(&url)?,
+        url_file: match &args.rabbitmq_url {
+            Some(given) if !given.reveal().is_empty() => None,
+            _ => path(&args.rabbitmq_url_file),
+        },
         exchange: amqp_name("RABBITMQ_EXCHANGE", exchange)?,
         certificates: certificates(
             &args.rabbitmq_cacert,

@@ -1,8 +1,8 @@
 use std::{fs, io, net::Ipv6Addr, os::unix::fs::MetadataExt, path::PathBuf};
 
-use super::{ConfigError, Environment, certificates, given, libpq, passfile, path, secret};
+use super::{ConfigError, Environment, certificates, given, libpq, path};
 use crate::{
-    postgres::{ChannelBinding, Postgres, TlsMode},
+    postgres::{ChannelBinding, Password, Postgres, TlsMode},
     settings::flags::PostgresArgs,
 };
 
@@ -29,12 +29,12 @@ pub(super) fn postgres(
     // As libpq has it: whoever trusts all authorities of the system has to look at the name.
     let system = path(&args.pgsslrootcert).is_some_and(|path| path.as_os_str() == "system");
     let authorities = args.pgsslrootcert.clone().filter(|_| !system);
-    let mut config = Postgres {
+    let config = Postgres {
         host,
         port,
         database,
         user,
-        password: secret(&args.pgpassword, &args.pgpassword_file, "PGPASSWORD_FILE")?,
+        password: password(args, environment),
         tls: tls_mode(given(&args.pgsslmode), system)?,
         certificates: certificates(
             &authorities,
@@ -51,10 +51,35 @@ pub(super) fn postgres(
         let client = config.certificates.client(trust);
         client.map_err(|fault| ConfigError::Certificates(names, fault.into()))?;
     }
-    if config.password.is_none() {
-        config.password = passfile::lookup(&config, path(&args.pgpassfile), environment)?;
-    }
+    let read = config.read_password();
+    read.map_err(|(path, source)| ConfigError::File {
+        name: match config.password {
+            Password::File(_) => "PGPASSWORD_FILE",
+            _ => "PGPASSFILE",
+        },
+        path,
+        source,
+    })?;
     Ok(config)
+}
+
+/// Where the password comes from: given, else a file of its own, else a file of passwords.
+fn password(args: &PostgresArgs, environment: Environment<'_>) -> Password {
+    let given = args.pgpassword.as_ref();
+    if let Some(given) = given.filter(|secret| !secret.reveal().is_empty()) {
+        return Password::Given(given.clone());
+    }
+    if let Some(path) = path(&args.pgpassword_file) {
+        return Password::File(path);
+    }
+    match (path(&args.pgpassfile), environment("HOME")) {
+        (Some(path), _) => Password::Passfile { path, named: true },
+        (None, Some(home)) => Password::Passfile {
+            path: PathBuf::from(home).join(".pgpass"),
+            named: false,
+        },
+        (None, None) => Password::None,
+    }
 }
 
 /// One host, as libpq has it. What is something else may hold a password and is not repeated.

@@ -7,7 +7,7 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::{Broker, BrokerUrl, reply_code};
+use super::{Broker, BrokerUrl, reply::shell_word, reply_code};
 use crate::{
     sink::SinkError,
     tls::{TlsError, Trust},
@@ -22,9 +22,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The broker cannot be reached, or it refuses.
 pub async fn connect(broker: &Broker, name: &str) -> Result<(Connection, Channel), SinkError> {
+    let url = broker.current_url();
     let encryption = encryption(broker)?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let uri = broker.url.uri();
+    let uri = url.uri();
     let connecting = async {
         let connection = match encryption {
             None => Connection::connect_uri(uri, properties).await?,
@@ -46,11 +47,11 @@ pub async fn connect(broker: &Broker, name: &str) -> Result<(Connection, Channel
     };
     let Ok(connected) = timeout(CONNECT_TIMEOUT, connecting).await else {
         return Err(SinkError::Slow {
-            address: broker.url.to_string(),
+            address: url.to_string(),
             limit: CONNECT_TIMEOUT,
         });
     };
-    connected.map_err(|source| failure(&broker.url, source))
+    connected.map_err(|source| failure(&url, source))
 }
 
 /// How to encrypt; `None`: not at all.
@@ -86,9 +87,11 @@ fn failure(url: &BrokerUrl, source: lapin::Error) -> SinkError {
             what: format!("open virtual host {:?} of RabbitMQ at {url}", url.vhost()),
             remedy: format!(
                 "check the end of RABBITMQ_URL (%2f is the virtual host /), or run: rabbitmqctl \
-                 add_vhost {0}; rabbitmqctl set_permissions -p {0} {1} '.*' '.*' '.*'",
-                url.vhost(),
-                url.user()
+                 add_vhost {vhost}; rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'; if \
+                 there is a limit of connections, raise it: rabbitmqctl list_vhost_limits; \
+                 rabbitmqctl list_user_limits --user {user}",
+                vhost = shell_word(url.vhost()),
+                user = shell_word(url.user())
             ),
             source: Box::new(source),
         },

@@ -19,7 +19,7 @@ use super::{
     fence,
     in_flight::InFlight,
     name::{LONGEST_KEY, short},
-    reply::lost,
+    reply::{lost, reply_code, shell_word},
     settlement::{End, Given, Returned, Settled, Settlement},
 };
 use crate::{
@@ -166,9 +166,27 @@ impl Publisher {
         self.send(given, message);
     }
 
+    /// What it means that a message did not get an answer.
+    fn failure(&self, source: lapin::Error) -> SinkError {
+        if reply_code(&source) != Some(403) {
+            return lost(source);
+        }
+        let url = &self.broker.url;
+        let (vhost, user) = (shell_word(url.vhost()), shell_word(url.user()));
+        SinkError::Forbidden {
+            exchange: self.broker.exchange.clone(),
+            remedy: format!(
+                "let {user} write there, in its permissions and, if it has any, in its topic \
+                 permissions; see: rabbitmqctl list_user_permissions {user}; rabbitmqctl \
+                 list_topic_permissions -p {vhost}"
+            ),
+            source: Box::new(source),
+        }
+    }
+
     fn take_completed(&mut self, cx: &mut Context<'_>) -> Result<(), SinkError> {
         while let Poll::Ready(ended) = self.in_flight.poll_next(cx) {
-            let (given, confirmation) = ended.map_err(lost)?;
+            let (given, confirmation) = ended.map_err(|error| self.failure(error))?;
             let end = match confirmation {
                 Confirmation::Ack(None) => End::Acked,
                 Confirmation::Ack(Some(returned)) => {

@@ -1,33 +1,19 @@
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::Path};
 
-use super::{ConfigError, Environment};
-use crate::{postgres::Postgres, secret::Secret};
+use super::Postgres;
+use crate::secret::Secret;
 
-/// The password for `config` in the password file that is named, else in `~/.pgpass`. As with
-/// libpq, a file that others may read is not used, and a missing default file is nothing special.
-/// Source: PostgreSQL docs, "The Password File".
-pub(super) fn lookup(
-    config: &Postgres,
-    named: Option<PathBuf>,
-    environment: Environment<'_>,
-) -> Result<Option<Secret>, ConfigError> {
-    let (path, named) = match (named, environment("HOME")) {
-        (Some(path), _) => (path, true),
-        (None, Some(home)) => (PathBuf::from(home).join(".pgpass"), false),
-        (None, None) => return Ok(None),
-    };
-    match read(&path) {
-        Ok(text) => Ok(find(&text, config)),
-        Err(_) if !named => Ok(None),
-        Err(source) => Err(ConfigError::File {
-            name: "PGPASSFILE",
-            path,
-            source,
-        }),
-    }
+/// The password for `config` in a file of passwords. As with libpq, a file that others may read is
+/// not used. Source: PostgreSQL docs, "The Password File".
+///
+/// # Errors
+///
+/// The file cannot be read, or others may read it too.
+pub(super) fn lookup(path: &Path, config: &Postgres) -> io::Result<Option<Secret>> {
+    Ok(find(&read(path)?, config))
 }
 
-fn read(path: &PathBuf) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<String> {
     use std::os::unix::fs::PermissionsExt;
 
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
@@ -81,7 +67,7 @@ fn fields(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{
-        postgres::{ChannelBinding, TlsMode},
+        postgres::{ChannelBinding, Password, TlsMode},
         tls::Certificates,
     };
 
@@ -91,7 +77,7 @@ mod tests {
             port: 5432,
             database: "shop".to_owned(),
             user: "relay".to_owned(),
-            password: None,
+            password: Password::None,
             tls: TlsMode::Prefer,
             certificates: Certificates::default(),
             channel_binding: ChannelBinding::Prefer,
