@@ -1,9 +1,13 @@
 //! Log lines.
 
+mod lines;
+
 use std::io::{IsTerminal, stderr};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, registry};
+
+pub use lines::{LastLines, one_line};
 
 /// Prefix of the targets that are logged. Libraries are left out at every level: lapin prints whole
 /// messages, and those hold rows.
@@ -24,7 +28,8 @@ pub enum Format {
     Json,
 }
 
-/// Starts to log to standard error.
+/// Starts to log to standard error. What it gives is to be kept until the process ends, as it waits
+/// for the last lines.
 ///
 /// The level is `info` if none is given; directives such as `pgevents_relay::walsender=debug` work,
 /// those for other crates change nothing.
@@ -32,11 +37,11 @@ pub enum Format {
 /// # Errors
 ///
 /// The level does not parse.
-pub fn start(format: Format, level: Option<&str>) -> Result<(), LevelError> {
+pub fn start(format: Format, level: Option<&str>) -> Result<LastLines, LevelError> {
     let filter = filter(level.unwrap_or("info"))?;
-    let lines = fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal());
+    let colours = stderr().is_terminal();
+    let (writer, last) = lines::Lines::to(stderr(), format, colours);
+    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
     let layer = match format {
         Format::Text => lines.with_target(false).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
@@ -44,7 +49,7 @@ pub fn start(format: Format, level: Option<&str>) -> Result<(), LevelError> {
     let subscriber = registry().with(layer.with_filter(filter));
     // A second start, as in tests, keeps the first subscriber.
     drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(())
+    Ok(last)
 }
 
 fn filter(text: &str) -> Result<Targets, LevelError> {

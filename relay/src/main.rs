@@ -13,7 +13,7 @@ use pgevents_relay::{
     producer::{self, LiveEnds},
     settings::{
         assembly,
-        flags::{Cli, Command, DoctorArgs, LogArgs, SlotArgs},
+        flags::{Cli, Command, DoctorArgs, SlotArgs},
         manual,
         reference::reference,
         sources::{Effective, Settings, SettingsError},
@@ -50,7 +50,12 @@ fn main() -> ExitCode {
         Command::Man { folder } => return write_manual(folder),
         Command::Reference => return print(reference().as_bytes()),
     };
-    match start(&cli, log_args, &settings, &environment) {
+    let _last_lines = match log::start(log_args.log_format.0, log_args.level()) {
+        Ok(last_lines) => last_lines,
+        // Nothing can be logged yet.
+        Err(fault) => return refuse(&fault),
+    };
+    match start(&cli, &settings, &environment) {
         Ok(exit) => exit.into(),
         Err(fault) => {
             error!("{}", Chain(fault.as_ref()));
@@ -61,15 +66,9 @@ fn main() -> ExitCode {
 
 fn start(
     cli: &Cli,
-    log_args: &LogArgs,
     settings: &Settings,
     environment: assembly::Environment<'_>,
 ) -> anyhow::Result<Exit> {
-    if let Err(fault) = log::start(log_args.log_format.0, log_args.level()) {
-        // Nothing can be logged yet.
-        refuse(&fault);
-        return Ok(Exit::Configuration);
-    }
     warn_of_secrets(settings);
     if settings.check_only() {
         return check(cli, settings, environment);

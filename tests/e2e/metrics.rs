@@ -1,6 +1,10 @@
 //! What monitoring sees of a relay: numbers that follow the events, and readiness that means it.
 
+use std::time::Duration;
+
 use pgevents_tests::lab::{Lab, Monitoring, Page};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Any free port; the log names it.
 const LISTEN: &str = "--metrics-listen 127.0.0.1:0";
@@ -174,6 +178,24 @@ async fn a_blocked_broker_makes_the_relay_unready_until_it_takes_events_again() 
     lab.rabbitmq().alarm(false).expect("end the alarm");
     queue.next().await;
     monitoring.until("/readyz", says("streaming")).await;
+    lab.finish().await;
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_no_probe_from_its_answer() {
+    /// A third of what the relay bears one of them for.
+    const PROBE: Duration = Duration::from_millis(1_500);
+    let lab = Lab::start().await;
+    let relay = lab.producer().flags("--sink stdout").flags(LISTEN).start();
+    let monitoring = Monitoring::of(&relay).await;
+    let mut silent = Vec::new();
+    for _ in 0..120 {
+        let connection = TcpStream::connect(monitoring.address()).await;
+        silent.push(connection.expect("connect"));
+    }
+    let page = timeout(PROBE, monitoring.page("/livez")).await;
+    assert_eq!(page.expect("an answer in time").status, 200);
+    drop(silent);
     lab.finish().await;
 }
 

@@ -3,6 +3,7 @@ use std::io::{IsTerminal, Write, stdout};
 use serde_json::Value;
 
 use super::{diff, message::Arrived};
+use crate::log::one_line;
 
 /// How messages are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl View {
 }
 
 fn lines(message: Arrived<'_>, text: &mut Vec<u8>) -> std::io::Result<()> {
-    writeln!(text, "routing_key {}", message.routing_key)?;
+    writeln!(text, "routing_key {}", one_line(message.routing_key))?;
     text.extend_from_slice(message.body);
     text.push(b'\n');
     Ok(())

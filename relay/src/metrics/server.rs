@@ -1,4 +1,6 @@
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{
@@ -11,14 +13,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tracing::{debug, info};
 
 use super::{Board, Page, Readiness, page::MEDIA_TYPE};
 
-/// Connections at a time; more wait in the kernel's queue.
+/// Connections at a time; for one more the oldest is given up, so that those that say nothing keep
+/// nobody from being answered.
 const CONNECTIONS: usize = 16;
 
 /// Longest time for one question and its answer.
@@ -56,12 +59,8 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, MetricsError> {
 /// Answers questions for as long as the process lives: one a connection, over HTTP/1.
 pub async fn serve(listener: TcpListener, board: Board, page: Page) {
     let page = Arc::new(page);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
-            return;
-        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -71,15 +70,21 @@ pub async fn serve(listener: TcpListener, board: Board, page: Page) {
             }
         };
         let (board, page) = (board.clone(), Arc::clone(&page));
-        tokio::spawn(async move {
+        let talking = async move {
             if timeout(PATIENCE, talk(stream, &board, &page))
                 .await
                 .is_err()
             {
                 debug!("a connection of monitoring took too long");
             }
-            drop(permit);
-        });
+        };
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
+        connections.push_back(tokio::spawn(talking));
     }
 }
 

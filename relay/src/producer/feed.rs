@@ -32,6 +32,9 @@ const OMITTED: &str = "omitted";
 /// this tells it from the event of a row.
 const MESSAGE: &str = "message";
 
+/// Tables that are complained about, each once: somebody may make any number of them.
+const MOST_ADVISED: usize = 1_000;
+
 /// Frames are mostly of some 32 KiB; the event of a row from a larger one than this, in bytes, is
 /// measured before it is written.
 const LARGE_FRAME: usize = 1 << 20;
@@ -371,7 +374,7 @@ impl Feed {
         match relation.replica_identity {
             ReplicaIdentity::Full => {}
             ReplicaIdentity::Key | ReplicaIdentity::Nothing => {
-                if self.advised.insert(name.to_owned()) {
+                if self.advised.len() < MOST_ADVISED && self.advised.insert(name.to_owned()) {
                     warn!(
                         table = name,
                         "updates and deletes come without the whole old row; for all of old and diff, run: ALTER TABLE {}.{} \
