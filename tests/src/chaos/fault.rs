@@ -54,7 +54,7 @@ pub enum Fault {
     /// The queue is full and refuses events (nack) until the relay complains; nobody reads it
     /// meanwhile
     QueueFull,
-    /// The relay's permissions are taken away: exit 20
+    /// The relay's permissions are taken away until the relay complains, then given back
     PermissionRevoke,
     /// A connection is reset after the n-th byte of one direction, running or just being made
     Cut,

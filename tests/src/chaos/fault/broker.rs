@@ -11,6 +11,8 @@ use crate::lab::Fault as NetworkFault;
 
 /// What the relay says when no queue takes an event.
 const UNROUTABLE: &str = "no queue of the exchange takes it";
+/// What it says of a refusal of what it could do before.
+const WORKED: &str = "it has worked before";
 /// What it says when a queue takes no more.
 const NACKED: &str = "the broker refused an event (nack)";
 const BLOCKED: &str = "the broker takes no events";
@@ -124,11 +126,10 @@ impl Stage {
         self.rabbitmq.control(&nothing)?;
         // An open channel keeps what it was allowed.
         self.to_rabbitmq.set(NetworkFault::Reset);
-        self.relay_ends(20, "permission").await?;
-        self.to_rabbitmq.set(NetworkFault::None);
+        self.relay_says(blow.said, WORKED).await?;
         let all = ["set_permissions", "-p", "/", &user, ".*", ".*", ".*"];
         self.rabbitmq.control(&all)?;
-        let started = self.start_relay()?;
-        Ok(blow.over_with_relay(started))
+        self.to_rabbitmq.set(NetworkFault::None);
+        Ok(blow.over())
     }
 }
