@@ -73,80 +73,103 @@ impl ChangeWriter {
         skipped: impl FnOnce() -> u64,
         frame: &mut Frame,
     ) -> Result<Written, OutOfMemory> {
-        let RowImage {
-            table,
-            change,
-            action,
-            skip_noop,
-        } = image;
-        match action {
-            RowAction::Insert => {
-                let Some(new) = change.new_tuple() else {
-                    return Ok(Written::Empty);
-                };
-                new.deform(table, &mut self.new);
-                let open = frame.open_change(skipped(), Action::Insert, entry.relation.id)?;
-                self.write_new(entry, new.has_external(), new.len(), frame)?;
-                frame.finish_change(open)?;
-            }
-            RowAction::Update => {
-                let Some(new) = change.new_tuple() else {
-                    return Ok(Written::Empty);
-                };
-                new.deform(table, &mut self.new);
-                let old = change.old_tuple();
-                let full = entry.relation.replica_identity == ReplicaIdentity::Full;
-                if let Some(old) = old {
-                    old.deform(table, &mut self.old);
-                }
-                let mut changed = [0; BITMAP_BYTES];
-                let differs = !full || old.is_none() || self.compare(entry, &mut changed);
-                if !differs && skip_noop {
-                    return Ok(Written::Noop);
-                }
-                if !full && old.is_some() && new.has_external() {
-                    self.fill_key(entry);
-                }
-                let start = frame.len();
-                let open = frame.open_change(skipped(), Action::Update, entry.relation.id)?;
-                let external = new.has_external() || old.is_some_and(|old| old.has_external());
-                self.write_new(entry, external, new.len(), frame)?;
-                if let Some(old) = old {
-                    let carried = if full {
-                        &changed[..]
-                    } else {
-                        &entry.identity[..]
-                    };
-                    let length = carried.len().min(entry.columns.len().div_ceil(8));
-                    let columns = Carried::These(&carried[..length]);
-                    let width = old.len();
-                    let end = start + MAX_CHANGE_BYTES;
-                    self.write_old(&mut entry.columns, columns, width, end, frame)?;
-                    if full {
-                        frame.old_complete()?;
-                    }
-                }
-                frame.finish_change(open)?;
-            }
-            RowAction::Delete => {
-                let full = entry.relation.replica_identity == ReplicaIdentity::Full;
-                let open = frame.open_change(skipped(), Action::Delete, entry.relation.id)?;
-                if let Some(old) = change.old_tuple() {
-                    old.deform(table, &mut self.old);
-                    let columns = if full {
-                        Carried::All
-                    } else {
-                        Carried::These(&entry.identity)
-                    };
-                    let end = frame.len() + MAX_ROW_BYTES;
-                    self.write_old(&mut entry.columns, columns, old.len(), end, frame)?;
-                    if full {
-                        frame.old_complete()?;
-                    }
-                }
-                frame.finish_change(open)?;
+        match image.action {
+            RowAction::Insert => self.insert(entry, image, skipped, frame),
+            RowAction::Update => self.update(entry, image, skipped, frame),
+            RowAction::Delete => self.delete(entry, image, skipped, frame),
+        }
+    }
+
+    #[inline]
+    fn insert(
+        &mut self,
+        entry: &mut Entry,
+        RowImage { table, change, .. }: RowImage<'_>,
+        skipped: impl FnOnce() -> u64,
+        frame: &mut Frame,
+    ) -> Result<Written, OutOfMemory> {
+        let Some(new) = change.new_tuple() else {
+            return Ok(Written::Empty);
+        };
+        new.deform(table, &mut self.new);
+        let open = frame.open_change(skipped(), Action::Insert, entry.relation.id)?;
+        self.write_new(entry, new.has_external(), new.len(), frame)?;
+        frame.finish_change(open)?;
+        Ok(Written::Sent)
+    }
+
+    #[inline]
+    fn update(
+        &mut self,
+        entry: &mut Entry,
+        image: RowImage<'_>,
+        skipped: impl FnOnce() -> u64,
+        frame: &mut Frame,
+    ) -> Result<Written, OutOfMemory> {
+        let RowImage { table, change, .. } = image;
+        let Some(new) = change.new_tuple() else {
+            return Ok(Written::Empty);
+        };
+        new.deform(table, &mut self.new);
+        let old = change.old_tuple();
+        let full = entry.relation.replica_identity == ReplicaIdentity::Full;
+        if let Some(old) = old {
+            old.deform(table, &mut self.old);
+        }
+        let mut changed = [0; BITMAP_BYTES];
+        let differs = !full || old.is_none() || self.compare(entry, &mut changed);
+        if !differs && image.skip_noop {
+            return Ok(Written::Noop);
+        }
+        if !full && old.is_some() && new.has_external() {
+            self.fill_key(entry);
+        }
+        let start = frame.len();
+        let open = frame.open_change(skipped(), Action::Update, entry.relation.id)?;
+        let external = new.has_external() || old.is_some_and(|old| old.has_external());
+        self.write_new(entry, external, new.len(), frame)?;
+        if let Some(old) = old {
+            let carried = if full {
+                &changed[..]
+            } else {
+                &entry.identity[..]
+            };
+            let length = carried.len().min(entry.columns.len().div_ceil(8));
+            let columns = Carried::These(&carried[..length]);
+            let end = start + MAX_CHANGE_BYTES;
+            self.write_old(&mut entry.columns, columns, old.len(), end, frame)?;
+            if full {
+                frame.old_complete()?;
             }
         }
+        frame.finish_change(open)?;
+        Ok(Written::Sent)
+    }
+
+    #[inline]
+    fn delete(
+        &mut self,
+        entry: &mut Entry,
+        RowImage { table, change, .. }: RowImage<'_>,
+        skipped: impl FnOnce() -> u64,
+        frame: &mut Frame,
+    ) -> Result<Written, OutOfMemory> {
+        let full = entry.relation.replica_identity == ReplicaIdentity::Full;
+        let open = frame.open_change(skipped(), Action::Delete, entry.relation.id)?;
+        if let Some(old) = change.old_tuple() {
+            old.deform(table, &mut self.old);
+            let columns = if full {
+                Carried::All
+            } else {
+                Carried::These(&entry.identity)
+            };
+            let end = frame.len() + MAX_ROW_BYTES;
+            self.write_old(&mut entry.columns, columns, old.len(), end, frame)?;
+            if full {
+                frame.old_complete()?;
+            }
+        }
+        frame.finish_change(open)?;
         Ok(Written::Sent)
     }
 

@@ -84,7 +84,8 @@ pub struct Delivery {
     started: Duration,
     /// Largest body that the sink takes, in bytes; `None`: any.
     largest_body: Option<u64>,
-    /// Whether something has to come again that has arrived, before which nothing is acknowledged.
+    /// Whether something has to come again that has arrived: `Feed` tells of nothing before it has,
+    /// so that nothing is acknowledged, and no stop is complete.
     expecting: bool,
     /// What was acknowledged when the position last moved or nothing held it back, and when.
     moved: (Acknowledged, Duration),
@@ -291,7 +292,7 @@ impl Delivery {
         self.patience
             .sink_silence(now, due, self.policy.confirm_timeout)?;
         let acknowledged = self.ack.acknowledged();
-        if acknowledged != self.moved.0 || self.ack.held_by() == Held::Nothing {
+        if acknowledged != self.moved.0 || self.held_by() == Held::Nothing {
             self.moved = (acknowledged, now);
         }
         // Nobody listens to the server while events have to wait.
@@ -307,7 +308,10 @@ impl Delivery {
 
     /// What holds that back.
     pub fn held_by(&self) -> Held {
-        self.ack.held_by()
+        match self.expecting {
+            true => Held::Known,
+            false => self.ack.held_by(),
+        }
     }
 
     /// Messages without a confirmation, and those confirmed out of turn behind them.
@@ -347,7 +351,7 @@ impl Delivery {
             in_flight: self.ack.in_flight(),
             in_flight_bytes: self.window.bytes(),
             running: now.saturating_sub(self.started),
-            held: self.ack.held_by(),
+            held: self.held_by(),
             held_for: now.saturating_sub(self.moved.1),
             ..self.patience.flow(now)
         }

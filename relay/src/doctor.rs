@@ -54,7 +54,7 @@ pub async fn examine(config: &Settings) -> Report {
         ));
         return Report::new(findings);
     };
-    findings.extend(broker::examine(&amqp.broker, amqp.declare).await);
+    findings.extend(broker::examine(&amqp.broker, amqp.declare, amqp.fence).await);
     let Some(url) = &config.management else {
         let says = "set RABBITMQ_MANAGEMENT_URL to see bindings, types of queues, the message size limit and alarms";
         findings.push(Finding::skip("broker.management", says));

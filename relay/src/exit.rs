@@ -12,6 +12,8 @@ pub enum Exit {
     Unhealthy = 1,
     /// A setting, a permission or the server's configuration has to be changed first.
     Configuration = 2,
+    /// A second signal came before a stop was complete: what was in flight will be sent again.
+    Abandoned = 3,
     /// The slot existed before and is gone: changes may be missing.
     SlotMissing = 10,
     /// The server has removed WAL that the slot still needed: changes are missing.

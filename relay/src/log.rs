@@ -2,12 +2,18 @@
 
 mod lines;
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    sync::OnceLock,
+};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, registry};
 
-pub use lines::{LastLines, one_line};
+pub use lines::one_line;
+use lines::{LastLines, Lines};
+
+static LAST: OnceLock<LastLines> = OnceLock::new();
 
 /// Prefix of the targets that are logged. Libraries are left out at every level: lapin prints whole
 /// messages, and those hold rows.
@@ -28,8 +34,7 @@ pub enum Format {
     Json,
 }
 
-/// Starts to log to standard error. What it gives is to be kept until the process ends, as it waits
-/// for the last lines.
+/// Starts to log to standard error; [`finish`] is to be called before the process ends.
 ///
 /// The level is `info` if none is given; directives such as `pgevents_relay::walsender=debug` work,
 /// those for other crates change nothing.
@@ -37,10 +42,10 @@ pub enum Format {
 /// # Errors
 ///
 /// The level does not parse.
-pub fn start(format: Format, level: Option<&str>) -> Result<LastLines, LevelError> {
+pub fn start(format: Format, level: Option<&str>) -> Result<(), LevelError> {
     let filter = filter(level.unwrap_or("info"))?;
     let colours = stderr().is_terminal();
-    let (writer, last) = lines::Lines::to(stderr(), format, colours);
+    let (writer, last) = Lines::to(stderr(), format, colours);
     let lines = fmt::layer().with_writer(writer).with_ansi(colours);
     let layer = match format {
         Format::Text => lines.with_target(false).boxed(),
@@ -48,8 +53,17 @@ pub fn start(format: Format, level: Option<&str>) -> Result<LastLines, LevelErro
     };
     let subscriber = registry().with(layer.with_filter(filter));
     // A second start, as in tests, keeps the first subscriber.
-    drop(tracing::subscriber::set_global_default(subscriber));
-    Ok(last)
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        drop(LAST.set(last));
+    }
+    Ok(())
+}
+
+/// Waits until everything that was logged has been written, unless nobody reads it.
+pub fn finish() {
+    if let Some(last) = LAST.get() {
+        last.wait();
+    }
 }
 
 fn filter(text: &str) -> Result<Targets, LevelError> {

@@ -50,18 +50,16 @@ fn main() -> ExitCode {
         Command::Man { folder } => return write_manual(folder),
         Command::Reference => return print(reference().as_bytes()),
     };
-    let _last_lines = match log::start(log_args.log_format.0, log_args.level()) {
-        Ok(last_lines) => last_lines,
+    if let Err(fault) = log::start(log_args.log_format.0, log_args.level()) {
         // Nothing can be logged yet.
-        Err(fault) => return refuse(&fault),
-    };
-    match start(&cli, &settings, &environment) {
-        Ok(exit) => exit.into(),
-        Err(fault) => {
-            error!("{}", Chain(fault.as_ref()));
-            Exit::Configuration.into()
-        }
+        return refuse(&fault);
     }
+    let exit = start(&cli, &settings, &environment).unwrap_or_else(|fault| {
+        error!("{}", Chain(fault.as_ref()));
+        Exit::Configuration
+    });
+    log::finish();
+    exit.into()
 }
 
 fn start(

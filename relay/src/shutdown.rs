@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, log};
 
 /// Signals that follow each other this closely are one request: a supervisor may send one to the
 /// process and one to its group.
@@ -54,7 +54,8 @@ impl Shutdown {
                     Some(first) if first.elapsed() < BURST => {}
                     Some(_) => {
                         warn!("stopped at once: what was in flight will be sent again");
-                        std::process::exit(Exit::Clean as i32);
+                        log::finish();
+                        std::process::exit(Exit::Abandoned as i32);
                     }
                 }
             }

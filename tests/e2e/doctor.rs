@@ -82,6 +82,7 @@ async fn a_setup_that_works_has_no_failure() {
         ("broker.connection", "127.0.0.1"),
         ("broker.exchange", "durable topic"),
         ("broker.publish", "may publish"),
+        ("broker.fence", "one relay of a slot"),
     ] {
         found.check(check, "", "ok", says);
     }
@@ -247,7 +248,8 @@ async fn a_user_without_permissions_is_told_which_it_needs() {
     let doctor = || lab.command("doctor").env("RABBITMQ_URL", &url);
     permit(".*", "^$", ".*");
     let found = Findings::of(doctor(), SOMETHING_FAILED).await;
-    let command = format!("set_permissions --vhost / {user} '^{user}$' '^{user}$' ''");
+    let lock = r"pgevents\.fence\..*".replace('\\', r"\\");
+    let command = format!("set_permissions --vhost / {user} '^({user}|{lock})$' '^{user}$' ''");
     found.check("broker.publish", "", "fail", &command);
     // No more than it needs: amq.topic cannot be read.
     let only = format!("^{user}$");

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use pgevents_tests::lab::{Lab, Monitoring, Page};
+use rustix::process::Signal;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Any free port; the log names it.
 const LISTEN: &str = "--metrics-listen 127.0.0.1:0";
@@ -178,6 +179,19 @@ async fn a_blocked_broker_makes_the_relay_unready_until_it_takes_events_again() 
     lab.rabbitmq().alarm(false).expect("end the alarm");
     queue.next().await;
     monitoring.until("/readyz", says("streaming")).await;
+
+    // A stop waits for the broker; whoever asks for it twice does not want that.
+    lab.allow("stopped at once");
+    lab.rabbitmq().alarm(true).expect("raise the alarm");
+    lab.sql("INSERT INTO users VALUES (2)").await;
+    monitoring.until("/readyz", says("blocked")).await;
+    relay.process().signal(Signal::TERM);
+    relay.logs("stopping").await;
+    // Signals within half a second are one request.
+    sleep(Duration::from_millis(600)).await;
+    relay.process().signal(Signal::TERM);
+    assert_eq!(relay.exit_code().await, 3, "what was in flight comes again");
+    lab.rabbitmq().alarm(false).expect("end the alarm");
     lab.finish().await;
 }
 

@@ -255,7 +255,7 @@ async fn a_missing_virtual_host_is_named() {
 #[tokio::test]
 async fn an_exchange_of_another_type_is_named() {
     let mut lab = Lab::start().await;
-    lab.allow("it exists and is no durable topic exchange");
+    lab.allow("it exists, and is not what the relay would declare");
     let connection =
         Connection::connect(&lab.rabbitmq().url(), ConnectionProperties::default()).await;
     let channel = connection

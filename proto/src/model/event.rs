@@ -7,7 +7,7 @@ pub enum Event<'a> {
     Hello(&'a Hello),
     /// A new entry of the schema dictionary.
     Relation(&'a RelationEntry),
-    /// A transaction starts; its origin the source says beside it.
+    /// A transaction starts.
     Begin(Begin),
     /// A row change, or a TRUNCATE.
     Change(Change<'a>),

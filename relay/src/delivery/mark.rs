@@ -26,8 +26,8 @@ impl From<Lsn> for Commit {
     }
 }
 
-/// A place up to which a source can be told that everything has arrived. Every chunk of the first
-/// rows lies before every position of the WAL.
+/// A place up to which a source can be told that everything has arrived. In this order every chunk
+/// of existing rows, which no source gives yet, lies before every position of the WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     /// The end of a chunk of existing rows.

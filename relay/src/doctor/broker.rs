@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lapin::{
     Channel, Connection, ExchangeKind,
-    options::{ExchangeDeclareOptions, ExchangeUnbindOptions},
+    options::{ExchangeDeclareOptions, ExchangeUnbindOptions, QueueDeclareOptions},
     types::FieldTable,
 };
 use tokio::time::timeout;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::Finding;
 use crate::sink::{
     SinkError,
-    amqp::{Broker, ExchangeDeclare, connect, reply_code, short},
+    amqp::{Broker, ExchangeDeclare, FENCE_PREFIX, Fence, connect, reply_code, shell_word, short},
 };
 
 /// Longest time for one question to the broker.
@@ -20,7 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BUILT_IN: [&str; 2] = ["amq.topic", "amq.fanout"];
 
 /// Looks at the broker over AMQP; nothing is published.
-pub(super) async fn examine(broker: &Broker, declare: ExchangeDeclare) -> Vec<Finding> {
+pub(super) async fn examine(
+    broker: &Broker,
+    declare: ExchangeDeclare,
+    fence: Fence,
+) -> Vec<Finding> {
     const CHECK: &str = "broker.connection";
     // The channel of the login is not needed: each question has its own, as a refusal closes it.
     let (connection, _) = match connect(broker, "pgevents doctor").await {
@@ -35,7 +39,45 @@ pub(super) async fn examine(broker: &Broker, declare: ExchangeDeclare) -> Vec<Fi
     )];
     findings.push(tls(broker));
     findings.extend(exchange(&connection, broker, declare).await);
+    findings.push(lock(&connection, broker, fence).await);
     findings
+}
+
+/// Whether the queue can be declared that lets one relay of a slot publish at a time. One of another
+/// name is; it goes with the connection.
+async fn lock(connection: &Connection, broker: &Broker, fence: Fence) -> Finding {
+    const CHECK: &str = "broker.fence";
+    if fence == Fence::Off {
+        return Finding::skip(CHECK, "--fence off asks for no lock");
+    }
+    let name = format!("{FENCE_PREFIX}doctor.{:x}", fastrand::u64(..));
+    let declared = ask(connection, async |channel| {
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = channel.queue_declare(short(&name), options, FieldTable::default());
+        queue.await.map(drop)
+    });
+    let user = broker.url.user();
+    match (declared.await, fence) {
+        (Answer::Yes, _) => Finding::ok(CHECK, "one relay of a slot publishes at a time"),
+        (Answer::No(403, _), Fence::On) => Finding::fail(
+            CHECK,
+            format!("{user:?} may not declare the queue that is the lock"),
+            permit(broker),
+        ),
+        (Answer::No(403, _), _) => Finding::warn(
+            CHECK,
+            format!(
+                "{user:?} may not declare the queue that is the lock: a relay that stands still and \
+                 wakes up may send events that are out of date"
+            ),
+            permit(broker),
+        ),
+        (Answer::No(_, said), _) => Finding::skip(CHECK, said),
+        (Answer::Lost(error), _) => Finding::failure(CHECK, &error),
+    }
 }
 
 fn tls(broker: &Broker) -> Finding {
@@ -101,8 +143,9 @@ async fn exchange(
         (Answer::Yes, _) => Finding::ok(CHECK, "a durable topic exchange"),
         (Answer::No(406, _), _) => Finding::fail(
             CHECK,
-            "exists and is no durable topic exchange",
-            "name another one in RABBITMQ_EXCHANGE, or delete it",
+            "exists, and is not what the relay would declare: durable, topic, without arguments",
+            "name another one in RABBITMQ_EXCHANGE, delete it, or use --exchange-declare passive if \
+             it is meant to be so",
         ),
         (Answer::No(403, _), ExchangeDeclare::Declare) => Finding::fail(
             CHECK,
@@ -165,14 +208,29 @@ async fn may_write(connection: &Connection, broker: &Broker) -> Finding {
     }
 }
 
-/// How to give the user what a relay needs, which is to declare and to write its exchange.
+/// How to give the user what a relay needs: to declare its exchange and its lock, and to write the
+/// exchange.
 fn permit(broker: &Broker) -> String {
-    let (vhost, user) = (broker.url.vhost(), broker.url.user());
-    let name = broker.exchange.replace('.', "\\.");
+    let (vhost, user) = (
+        shell_word(broker.url.vhost()),
+        shell_word(broker.url.user()),
+    );
+    let (name, lock) = (pattern(&broker.exchange), pattern(FENCE_PREFIX));
+    let configure = shell_word(&format!("^({name}|{lock}.*)$"));
+    let write = shell_word(&format!("^{name}$"));
     format!(
-        "run: rabbitmqctl set_permissions --vhost {vhost} {user} '^{name}$' '^{name}$' '' (in the \
-         place of all that {user} has there)"
+        "run: rabbitmqctl set_permissions --vhost {vhost} {user} {configure} {write} '' (in the place \
+         of all that {user} has there)"
     )
+}
+
+/// A regular expression for a name as it is.
+fn pattern(name: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    let letters = name.chars();
+    letters
+        .flat_map(|c| special(c).then_some('\\').into_iter().chain([c]))
+        .collect()
 }
 
 /// Asks on a channel of its own.

@@ -60,8 +60,8 @@ pub(super) struct Lines {
     colours: bool,
 }
 
-/// Waits for the last lines when it is dropped.
-pub struct LastLines(SyncSender<Parcel>);
+/// Waits for the last lines.
+pub(super) struct LastLines(SyncSender<Parcel>);
 
 impl Lines {
     /// Starts the thread that writes to `output`.
@@ -141,8 +141,9 @@ impl Write for &Lines {
     }
 }
 
-impl Drop for LastLines {
-    fn drop(&mut self) {
+impl LastLines {
+    /// Waits until everything so far has been written, unless nobody reads it.
+    pub(super) fn wait(&self) {
         let (heard, hears) = channel();
         let parcels = self.0.clone();
         // There may be no room while nobody reads, and then there is nobody to wait for either.
@@ -201,7 +202,7 @@ mod tests {
                 .expect("never fails");
         }
         drop(wake);
-        drop(last);
+        last.wait();
         let written = written.lock().expect("not poisoned");
         let text = String::from_utf8_lossy(&written);
         let arrived = text

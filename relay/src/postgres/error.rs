@@ -117,115 +117,123 @@ impl Refusal {
     /// Source of the codes: PostgreSQL docs, "PostgreSQL Error Codes"; the texts are those of
     /// PostgreSQL 13 to 18 with `lc_messages` untranslated, and only tell apart what has one code.
     pub(crate) fn new(sqlstate: &str, message: &str, config: &Postgres) -> Self {
-        let user = quote_identifier(&config.user);
-        let class = sqlstate.get(..2).unwrap_or_default();
-        // admin_shutdown, crash_shutdown, cannot_connect_now
-        let closed = matches!(sqlstate, "57P01" | "57P02" | "57P03");
-        let (remedy, fate) = match sqlstate {
-            // The same code and words where a client certificate is for another role.
-            "28P01" if config.certificates.identity.is_some() => (
-                format!(
-                    "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass, and use a client certificate \
-                     whose common name is {user}"
-                ),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "28P01" => (
-                "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass".to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "28000" if message.contains("client certificate") => (
-                "set PGSSLCERT and PGSSLKEY".to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "28000" => (
-                format!("check PGUSER, CREATE ROLE {user} LOGIN REPLICATION, and pg_hba.conf"),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "3D000" => (
-                "set PGDATABASE to a database that exists".to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            // PostgreSQL gives these no code of their own.
-            _ if is_of_another_major(message) => (
-                "install the pgevents.so that was built for this server's major version".to_owned(),
-                Fate::Stop(Exit::Version),
-            ),
-            "22023" if message.contains("unknown option \"protocol-version\"") => (
-                "the plugin on the server is older than this relay: install the plugin of this \
-                 release first"
-                    .to_owned(),
-                Fate::Stop(Exit::Version),
-            ),
-            "0A000" if message.contains("protocol versions") => (
-                "the plugin on the server is newer than this relay: install the relay of its release"
-                    .to_owned(),
-                Fate::Stop(Exit::Version),
-            ),
-            // "requested WAL segment ... has already been removed"
-            "58P01" if message.contains("WAL segment") => {
-                (SLOT_LOST.to_owned(), Fate::Stop(Exit::SlotLost))
-            }
-            "58P01" if message.contains("\"pgevents\"") => (
-                "install the output plugin on the database server: copy pgevents.so to the folder \
-                 that `pg_config --pkglibdir` prints"
-                    .to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "42501" if plugin_list::is_refusal(message) => {
-                (plugin_list::remedy(), Fate::Stop(Exit::Configuration))
-            }
-            "42501" => (
-                format!("run: ALTER ROLE {user} REPLICATION;"),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "42710" => ("somebody else has just made it".to_owned(), Fate::Wait),
-            "42704" => (
-                "the slot is gone and with it the place to go on from".to_owned(),
-                Fate::Stop(Exit::SlotMissing),
-            ),
-            "53400" => (
-                "raise max_replication_slots and restart the server, or drop an unused slot \
-                 (SELECT slot_name, active FROM pg_replication_slots)"
-                    .to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            "53300" => (
-                format!(
-                    "raise max_wal_senders or max_connections and restart the server, or the \
-                     CONNECTION LIMIT of role {user} or of the database, if they have one"
-                ),
-                Fate::Retry,
-            ),
-            "55006" => ("waiting for it to be free".to_owned(), Fate::Wait),
-            "55000" if is_lost(message) => (SLOT_LOST.to_owned(), Fate::Stop(Exit::SlotLost)),
-            "55000" => (
-                "set wal_level = logical and restart the server, or use a slot of this database"
-                    .to_owned(),
-                Fate::Stop(Exit::Configuration),
-            ),
-            _ => match class {
-                // Data exception, syntax error or access rule, feature not supported: mostly an
-                // option that the plugin does not take.
-                "22" | "42" | "0A" => (
-                    "check the options of the plugin and its version".to_owned(),
-                    Fate::Stop(Exit::Configuration),
-                ),
-                _ => {
-                    return Self {
-                        text: said(sqlstate, message),
-                        fate: Fate::Retry,
-                        closed,
-                    };
-                }
-            },
+        let known = of_login(sqlstate, message, config)
+            .or_else(|| of_plugin(sqlstate, message))
+            .or_else(|| of_slot(sqlstate, message))
+            .or_else(|| of_limit(sqlstate, config));
+        let (remedy, fate) = match known {
+            Some((remedy, fate)) => (format!(": {remedy}"), fate),
+            None => (String::new(), Fate::Retry),
         };
         Self {
-            text: format!("{}: {remedy}", said(sqlstate, message)),
+            text: format!("{}{remedy}", said(sqlstate, message)),
             fate,
-            closed,
+            // admin_shutdown, crash_shutdown, cannot_connect_now
+            closed: matches!(sqlstate, "57P01" | "57P02" | "57P03"),
         }
     }
+}
+
+/// What mends a refusal, and what the relay does until it is mended; `None`: it passes by itself.
+type Known = Option<(String, Fate)>;
+
+const CONFIGURATION: Fate = Fate::Stop(Exit::Configuration);
+
+/// Of the role, its password, its rights, and the database.
+fn of_login(sqlstate: &str, message: &str, config: &Postgres) -> Known {
+    let user = quote_identifier(&config.user);
+    let remedy = match sqlstate {
+        // The same code and words where a client certificate is for another role.
+        "28P01" if config.certificates.identity.is_some() => format!(
+            "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass, and use a client certificate whose \
+             common name is {user}"
+        ),
+        "28P01" => "set PGPASSWORD, PGPASSWORD_FILE or ~/.pgpass".to_owned(),
+        "28000" if message.contains("client certificate") => {
+            "set PGSSLCERT and PGSSLKEY".to_owned()
+        }
+        "28000" => format!("check PGUSER, CREATE ROLE {user} LOGIN REPLICATION, and pg_hba.conf"),
+        "3D000" => "set PGDATABASE to a database that exists".to_owned(),
+        "42501" if plugin_list::is_refusal(message) => plugin_list::remedy(),
+        "42501" => format!("run: ALTER ROLE {user} REPLICATION;"),
+        _ => return None,
+    };
+    Some((remedy, CONFIGURATION))
+}
+
+/// Of the library, its version and its options.
+fn of_plugin(sqlstate: &str, message: &str) -> Known {
+    let (remedy, fate) = match sqlstate {
+        // PostgreSQL gives these no code of their own.
+        _ if is_of_another_major(message) => (
+            "install the pgevents.so that was built for this server's major version",
+            Fate::Stop(Exit::Version),
+        ),
+        "22023" if message.contains("unknown option \"protocol-version\"") => (
+            "the plugin on the server is older than this relay: install the plugin of this release \
+             first",
+            Fate::Stop(Exit::Version),
+        ),
+        "0A000" if message.contains("protocol versions") => (
+            "the plugin on the server is newer than this relay: install the relay of its release",
+            Fate::Stop(Exit::Version),
+        ),
+        "58P01" if message.contains("\"pgevents\"") => (
+            "install the output plugin on the database server: copy pgevents.so to the folder that \
+             `pg_config --pkglibdir` prints",
+            CONFIGURATION,
+        ),
+        _ => return None,
+    };
+    Some((remedy.to_owned(), fate))
+}
+
+/// Of the slot.
+fn of_slot(sqlstate: &str, message: &str) -> Known {
+    let (remedy, fate) = match sqlstate {
+        // "requested WAL segment ... has already been removed"
+        "58P01" if message.contains("WAL segment") => (SLOT_LOST, Fate::Stop(Exit::SlotLost)),
+        "42710" => ("somebody else has just made it", Fate::Wait),
+        "42704" => (
+            "the slot is gone and with it the place to go on from",
+            Fate::Stop(Exit::SlotMissing),
+        ),
+        "55006" => ("waiting for it to be free", Fate::Wait),
+        "55000" if is_lost(message) => (SLOT_LOST, Fate::Stop(Exit::SlotLost)),
+        "55000" => (
+            "set wal_level = logical and restart the server, or use a slot of this database",
+            CONFIGURATION,
+        ),
+        _ => return None,
+    };
+    Some((remedy.to_owned(), fate))
+}
+
+/// Of the server's limits; and of what it does not understand, mostly an option.
+fn of_limit(sqlstate: &str, config: &Postgres) -> Known {
+    let (remedy, fate) = match sqlstate {
+        "53400" => (
+            "raise max_replication_slots and restart the server, or drop an unused slot (SELECT \
+             slot_name, active FROM pg_replication_slots)"
+                .to_owned(),
+            CONFIGURATION,
+        ),
+        "53300" => (
+            format!(
+                "raise max_wal_senders or max_connections and restart the server, or the CONNECTION \
+                 LIMIT of role {} or of the database, if they have one",
+                quote_identifier(&config.user)
+            ),
+            Fate::Retry,
+        ),
+        // Data exception, syntax error or access rule, feature not supported.
+        _ if ["22", "42", "0A"].contains(&sqlstate.get(..2).unwrap_or_default()) => (
+            "check the options of the plugin and its version".to_owned(),
+            CONFIGURATION,
+        ),
+        _ => return None,
+    };
+    Some((remedy, fate))
 }
 
 impl fmt::Display for Refusal {

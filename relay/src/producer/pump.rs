@@ -1,3 +1,5 @@
+//! One session: the loop between a source and a sink.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::{

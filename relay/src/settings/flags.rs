@@ -41,6 +41,7 @@ Exit codes:
   0   stopped as asked (SIGTERM, SIGINT, or the reader of standard output went away)
   1   doctor has found something that has to be mended
   2   a setting, a permission or the server's configuration has to be changed first
+  3   a second signal came before the stop was complete; what was in flight is sent again
   10  the slot existed before and is gone       11  the slot is lost: WAL was removed
   12  the slot was moved or made anew, or this is another system, timeline or an older copy
   13  plugin and relay speak different versions

@@ -7,7 +7,7 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::{Broker, BrokerUrl, reply::shell_word, reply_code};
+use super::{Broker, BrokerUrl, reply_code, shell_word};
 use crate::{
     sink::SinkError,
     tls::{TlsError, Trust},

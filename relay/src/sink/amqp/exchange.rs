@@ -89,8 +89,9 @@ pub(crate) async fn declare_exchange(
         Some(406) => SinkError::Refused {
             what: what(),
             remedy: format!(
-                "it exists and is no durable {} exchange; name another one in {}, delete it, or use \
-                 --exchange-declare passive",
+                "it exists, and is not what the relay would declare: durable, {}, without arguments; \
+                 name another one in {}, delete it, or use --exchange-declare passive if it is meant \
+                 to be so",
                 exchange.word, exchange.setting
             ),
             source: Box::new(source),

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::sink::{Claim, SinkError};
 
+/// How the names of locks begin.
+pub(crate) const FENCE_PREFIX: &str = "pgevents.fence.";
+
 /// Whether the broker is asked to let one relay of a slot publish at a time.
 ///
 /// The lock is a queue that belongs to the relay's connection and goes with it (`exclusive`). A
@@ -42,7 +45,7 @@ pub(super) async fn claim(
     fence: Fence,
     stream: &str,
 ) -> Result<Claim, SinkError> {
-    let name = short(&format!("pgevents.fence.{stream}"));
+    let name = short(&format!("{FENCE_PREFIX}{stream}"));
     let Ok(declared) = timeout(CONNECT_TIMEOUT, declare(connection, name.clone())).await else {
         return Err(SinkError::Slow {
             address: broker.url.to_string(),
@@ -58,7 +61,7 @@ pub(super) async fn claim(
         (Some(403), Fence::On) => Err(SinkError::Refused {
             what: format!("lock the stream by the queue {:?}", name.as_str()),
             remedy: format!(
-                "let the user {:?} configure queues whose names begin with pgevents.fence \
+                "let the user {:?} configure queues whose names begin with {FENCE_PREFIX} \
                  (rabbitmqctl set_permissions), or use --fence off",
                 broker.url.user()
             ),
