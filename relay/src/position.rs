@@ -88,6 +88,12 @@ impl Position {
         })
     }
 
+    /// Whether it is a later position of the same stream of changes.
+    pub(crate) fn is_further_than(&self, other: &Self) -> bool {
+        let stream = |p: &Self| (p.slot.clone(), p.database.clone(), p.system);
+        stream(self) == stream(other) && self.acknowledged.is_beyond(other.acknowledged)
+    }
+
     /// The further one of two positions in the same stream of changes, else `self`.
     #[must_use]
     pub fn or_further(self, other: Self) -> Self {

@@ -18,7 +18,7 @@ pub use catalog::{Misnamed, NameFault, misnamed};
 pub use check::{Server, check};
 pub use error::{PostgresError, Refusal};
 pub use password::Password;
-pub use pinned::{PINNED, pin_rest, startup_options};
+pub use pinned::{PINNED, pin_rest, startup_options, startup_settings};
 pub use sentinel::Sentinel;
 pub use settings::{ChannelBinding, Postgres, SlotTarget, TlsMode};
 pub use slot::{Slot, quote_identifier};

@@ -11,7 +11,10 @@ mod plan;
 mod pump;
 mod settings;
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -178,63 +181,94 @@ impl<'a, E: Ends> Relay<'a, E> {
     /// Connects both sides and starts to stream. The sink of the last session is used again if it
     /// still stands.
     async fn open(&mut self) -> Result<(Opened<SourceOf<'a, E>>, E::Sink), ProducerError> {
+        let (ends, board) = (self.ends, self.board);
         let kept = self.sink.take().filter(|sink| sink.health().is_ok());
         let sink = match kept {
             Some(sink) => sink,
-            None => self.ends.open_sink().await?,
+            None => ends.open_sink().await?,
         };
-        match self.open_source().await {
-            Ok(opened) => {
-                let sink = self.claim(sink, &opened.start.position).await?;
-                Ok((opened, sink))
+        let held = RefCell::new(Some(sink));
+        let enter = |phase| {
+            board.enter(phase);
+            // A relay in waiting does not keep the lock that the one with the slot waits for.
+            if phase == Phase::Standby {
+                drop(held.take());
             }
-            Err(failure) => {
-                self.sink = Some(sink);
-                Err(failure)
+        };
+        loop {
+            // Nor does one that cannot reach the server: its sink goes with a failure.
+            let server = ends.connect(&enter).await?;
+            let mut sink = match held.take() {
+                Some(sink) => sink,
+                None => ends.open_sink().await?,
+            };
+            let stream = format!("{:016x}.{}", server.seen().system.id, self.plan.slot);
+            if !self.claims(&mut sink, &stream).await? {
+                // Whoever has the lock may have the slot too; what was seen may change meanwhile.
+                drop(server);
+                self.wait_for_lock(&mut sink, &stream).await?;
+                held.replace(Some(sink));
+                continue;
+            }
+            return match self.open_source(server).await {
+                Ok(opened) => Ok((opened, sink)),
+                Err(failure) => {
+                    self.sink = Some(sink);
+                    Err(failure)
+                }
+            };
+        }
+    }
+
+    /// Whether the sink knows of no other relay of this slot: one that stood still may not know
+    /// that it has lost the slot.
+    async fn claims(&mut self, sink: &mut E::Sink, stream: &str) -> Result<bool, SinkError> {
+        match sink.claim(stream).await? {
+            Claim::Sole => Ok(true),
+            Claim::Taken => Ok(false),
+            Claim::Unknown(lock) => {
+                if !std::mem::replace(&mut self.unfenced, true) {
+                    warn!(
+                        lock,
+                        "the broker's user may not declare the queue that locks the stream, so a \
+                         relay that stands still and wakes up may send events that are out of date: \
+                         permit it, or use --fence off"
+                    );
+                }
+                Ok(true)
             }
         }
     }
 
-    /// Waits until the sink knows of no other relay of this slot: one that stood still may not know
-    /// that it has lost the slot.
-    async fn claim(&mut self, mut sink: E::Sink, at: &Position) -> Result<E::Sink, SinkError> {
-        let stream = format!("{:016x}.{}", at.system.id, at.slot);
-        let begun = Instant::now();
-        let (mut poll, mut waiting) = (live::FIRST_POLL, false);
+    /// Waits until the sink knows of no other relay of this slot.
+    async fn wait_for_lock(&mut self, sink: &mut E::Sink, stream: &str) -> Result<(), SinkError> {
+        let (begun, mut waiting) = (Instant::now(), false);
+        let mut poll = live::FIRST_POLL;
+        // Standing by is work too.
+        let _working = heartbeat::working();
         loop {
-            match sink.claim(&stream).await? {
-                Claim::Sole => return Ok(sink),
-                Claim::Unknown(lock) => {
-                    if !std::mem::replace(&mut self.unfenced, true) {
-                        warn!(
-                            lock,
-                            "the broker's user may not declare the queue that locks the stream, so a \
-                             relay that stands still and wakes up may send events that are out of \
-                             date: permit it, or use --fence off"
-                        );
-                    }
-                    return Ok(sink);
-                }
-                Claim::Taken => {}
+            sleep(poll).await;
+            if self.claims(sink, stream).await? {
+                return Ok(());
             }
             if !waiting && begun.elapsed() > LOCK_PATIENCE {
                 self.board.enter(Phase::Standby);
                 warn!(
-                    "the broker still has a connection of another relay of this slot: waiting until \
+                    "the broker still has an earlier connection of this slot's relay: waiting until \
                      it has noticed that it is dead"
                 );
                 waiting = true;
             }
-            sleep(poll).await;
             poll = (poll * 2).min(live::SLOT_POLL);
         }
     }
 
-    /// Connects to the server, decides where to go on, brings the decision to the state file, and
-    /// starts to stream.
-    async fn open_source(&mut self) -> Result<Opened<SourceOf<'a, E>>, ProducerError> {
-        let (plan, board) = (self.plan, self.board);
-        let server = self.ends.connect(&|phase| board.enter(phase)).await?;
+    /// Decides where to go on, brings the decision to the state file, and starts to stream.
+    async fn open_source(
+        &mut self,
+        server: E::Server<'a>,
+    ) -> Result<Opened<SourceOf<'a, E>>, ProducerError> {
+        let plan = self.plan;
         let start = self.start(&server).await?;
         let Start {
             position,
@@ -244,7 +278,7 @@ impl<'a, E: Ends> Relay<'a, E> {
         } = &start;
         // A gap that consumers have to be told of is not over before they are.
         if let (Some(file), None) = (&plan.state_file, gap) {
-            file.save(position.clone()).await?;
+            file.save(position.clone(), plan.accept_gap).await?;
         }
         let file = plan.state_file.clone();
         let (recorder, record) = Recorder::new(file, position.clone(), *from, gap.is_none());

@@ -42,12 +42,16 @@ pub fn first_line(path: &Path) -> io::Result<Option<Secret>> {
     Ok(text.lines().next().map(Secret::new))
 }
 
+/// Whether a value looks like a URL, which may hold a password.
+pub fn is_url(value: &str) -> bool {
+    value.contains("://") || value.contains('@')
+}
+
 /// A value that was not understood, for a message. It is not repeated where it could be, or hold, a
 /// secret that belongs elsewhere: a URL, or a long text.
 pub fn shown(value: &str) -> String {
     const LONGEST: usize = 200;
-    let is_url = value.contains("://") || value.contains('@');
-    match is_url || value.len() > LONGEST {
+    match is_url(value) || value.len() > LONGEST {
         true => "(not shown: it may hold a secret)".to_owned(),
         false => format!("{value:?}"),
     }

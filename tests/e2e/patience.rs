@@ -167,6 +167,7 @@ async fn a_peer_that_has_fallen_silent_is_noticed_in_time_on_either_side() {
     let mut other = Lab::start().await;
     other.allow("connect to RabbitMQ at amqp://127.0.0.1");
     other.allow("keep the connection to RabbitMQ");
+    other.allow("the broker still has an earlier connection");
     let (server, broker) = tokio::join!(silent_server(&lab), silent_broker(&other));
     println!("noticed: a silent server after {server:?}, a silent broker after {broker:?}");
     for took in [server, broker] {

@@ -51,6 +51,42 @@ async fn a_relay_in_waiting_takes_over_within_two_seconds_and_goes_on_in_the_sam
 }
 
 #[tokio::test]
+async fn relays_that_lose_their_sessions_do_not_hold_each_other_up() {
+    let mut lab = Lab::start().await;
+    for expected in [
+        "slot is in use: waiting until it is free",
+        "terminating connection due to administrator command",
+        "PostgreSQL shuts down",
+        "keep the connection to PostgreSQL",
+        "is not a PostgreSQL backend process",
+    ] {
+        lab.allow(expected);
+    }
+    let mut queue = lab.queue().await;
+    lab.sql(TABLE).await;
+    let mut sequence = Sequence::default();
+    let relays = [lab.producer().start(), lab.producer().start()];
+    for id in 1..=6 {
+        lab.slot_is_taken().await;
+        // Whoever has the slot may lose it, while its connection to the broker stands.
+        lab.sql(&format!(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+               WHERE slot_name = '{}'; INSERT INTO orders VALUES ({id})",
+            lab.name()
+        ))
+        .await;
+        queue
+            .until(|event| {
+                sequence.take(&event);
+                sequence.last == id
+            })
+            .await;
+    }
+    drop(relays);
+    lab.finish().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_stood_still_sends_nothing_that_is_out_of_date() {
     // By the lock at the broker, and by the relay's own look at the clock.
     tokio::join!(stand_still("auto"), stand_still("off"));
@@ -63,7 +99,7 @@ async fn stand_still(fence: &str) {
     let mut lab = Lab::start().await;
     for expected in [
         "slot is in use: waiting until it is free",
-        "the broker still has a connection of another relay",
+        "the broker still has an earlier connection",
         "the relay stood still for",
         "keep the connection to RabbitMQ",
         "terminating walsender process due to replication timeout",

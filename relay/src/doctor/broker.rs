@@ -43,8 +43,8 @@ pub(super) async fn examine(
     findings
 }
 
-/// Whether the queue can be declared that lets one relay of a slot publish at a time. One of another
-/// name is; it goes with the connection.
+/// Whether the queue can be declared that lets one relay of a slot publish at a time. One of
+/// another name is; it goes with the connection.
 async fn lock(connection: &Connection, broker: &Broker, fence: Fence) -> Finding {
     const CHECK: &str = "broker.fence";
     if fence == Fence::Off {

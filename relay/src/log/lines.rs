@@ -28,17 +28,20 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub fn one_line(text: &str) -> Cow<'_, str> {
     match text.contains(char::is_control) {
         false => Cow::Borrowed(text),
-        true => Cow::Owned(escaped(text, false)),
+        true => Cow::Owned(escaped(text, Format::Text, false)),
     }
 }
 
 /// Escapes control characters, but for the one that begins a colour where there are colours.
-fn escaped(text: &str, colours: bool) -> String {
+fn escaped(text: &str, format: Format, colours: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
             '\x1b' if colours => line.push(letter),
-            letter if letter.is_control() => line.extend(letter.escape_default()),
+            letter if letter.is_control() => match format {
+                Format::Text => line.extend(letter.escape_default()),
+                Format::Json => line.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            },
             letter => line.push(letter),
         }
     }
@@ -57,6 +60,7 @@ enum Parcel {
 pub(super) struct Lines {
     parcels: SyncSender<Parcel>,
     lost: Arc<AtomicU64>,
+    format: Format,
     colours: bool,
 }
 
@@ -75,6 +79,7 @@ impl Lines {
         let lines = Self {
             parcels: parcels.clone(),
             lost: Arc::clone(&lost),
+            format,
             colours,
         };
         let name = thread::Builder::new().name("log".to_owned());
@@ -124,7 +129,7 @@ impl Write for &Lines {
     /// Takes one whole line, as the subscriber gives it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        let mut escaped = escaped(text.trim_end_matches('\n'), self.colours);
+        let mut escaped = escaped(text.trim_end_matches('\n'), self.format, self.colours);
         escaped.push('\n');
         if self
             .parcels
@@ -183,7 +188,12 @@ mod tests {
     fn a_line_stays_one_line() {
         assert_eq!(one_line("public.users"), "public.users");
         assert_eq!(one_line("a\nb\u{9b}31m\x1b[0m"), r"a\nb\u{9b}31m\u{1b}[0m");
-        assert_eq!(escaped("\x1b[31ma\nb\x1b[0m", true), "\x1b[31ma\\nb\x1b[0m");
+        let coloured = escaped("\x1b[31ma\nb\x1b[0m", Format::Text, true);
+        assert_eq!(coloured, "\x1b[31ma\\nb\x1b[0m");
+        assert_eq!(
+            escaped("{\"a\u{7f}\"}", Format::Json, false),
+            r#"{"a\u007f"}"#
+        );
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Recorder<D = LocalDisk> {
     asked: Acknowledged,
     /// The furthest that may be acknowledged.
     recorded: Acknowledged,
+    /// Whether the file has yet to be brought to where the stream starts, which may be before what
+    /// is there.
+    unwritten: bool,
     writing: Option<Writing>,
     fault: Option<oneshot::Sender<StateError>>,
     /// Lives as long as the session: what it leaves behind is not written any more.
@@ -58,6 +61,7 @@ impl<D: Disk> Recorder<D> {
                 true => arrived,
                 false => Acknowledged::default(),
             },
+            unwritten: !written,
             writing: None,
             fault: Some(fault),
             session: Arc::default(),
@@ -112,8 +116,9 @@ impl<D: Disk> Recorder<D> {
         };
         let session = Arc::downgrade(&self.session);
         let disk = file.disk().clone();
+        let back = self.unwritten;
         self.writing = Some(Box::pin(disk.beside(move || {
-            let written = file.write_if(&position, || session.strong_count() > 0);
+            let written = file.write_if(&position, back, || session.strong_count() > 0);
             written.map(|()| position)
         })));
     }
@@ -127,7 +132,10 @@ impl<D: Disk> Recorder<D> {
         let outcome = file.ended(writing.await);
         self.writing = None;
         match outcome {
-            Ok(position) => self.recorded = position.acknowledged,
+            Ok(position) => {
+                self.recorded = position.acknowledged;
+                self.unwritten = false;
+            }
             Err(fault) => {
                 if let Some(notice) = self.fault.take() {
                     // Nobody listens once the session is over.

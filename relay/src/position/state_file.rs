@@ -60,6 +60,12 @@ pub enum StateError {
         /// The database in it.
         database: String,
     },
+    /// It has a later position, which another relay has written; try again, when that one is done.
+    #[error("the state file {path} has a later position: another relay that shares it went on")]
+    Overtaken {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be written, so nothing more is acknowledged. Stop if only an operator can change
     /// that; a full disk is tried again.
     #[error(
@@ -86,6 +92,7 @@ impl StateError {
                 | io::ErrorKind::ReadOnlyFilesystem => Fate::Stop(Exit::Configuration),
                 _ => Fate::Retry,
             },
+            Self::Overtaken { .. } => Fate::Retry,
             Self::Read { .. } | Self::Damaged { .. } | Self::Foreign { .. } => {
                 Fate::Stop(Exit::Configuration)
             }
@@ -113,6 +120,23 @@ impl<D: Disk> StateFile<D> {
     ///
     /// It cannot be read, is damaged, or belongs to another slot or database.
     pub fn read(&self, slot: &str, database: &str) -> Result<Option<Position>, StateError> {
+        let Some(position) = self.read_any()? else {
+            return Ok(None);
+        };
+        let path = || self.path.clone();
+        let database = database.escape_default().to_string();
+        if position.slot != slot || position.database != database {
+            return Err(StateError::Foreign {
+                path: path(),
+                slot: position.slot,
+                database: position.database,
+            });
+        }
+        Ok(Some(position))
+    }
+
+    /// What was last written, of whatever slot.
+    fn read_any(&self) -> Result<Option<Position>, StateError> {
         let path = || self.path.clone();
         let text = match self.disk.read(&self.path, LONGEST) {
             Ok(text) => text,
@@ -135,24 +159,7 @@ impl<D: Disk> StateFile<D> {
             path: path(),
             fault,
         })?;
-        let database = database.escape_default().to_string();
-        if position.slot != slot || position.database != database {
-            return Err(StateError::Foreign {
-                path: path(),
-                slot: position.slot,
-                database: position.database,
-            });
-        }
         Ok(Some(position))
-    }
-
-    /// Puts `position` in the place of what is there; it is on the disk when this returns. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// [`StateError::Write`]; the file is whole, with the old position or with this one.
-    pub fn write(&self, position: &Position) -> Result<(), StateError> {
-        self.write_if(position, || true)
     }
 
     /// Looks whether a position could be written, and leaves nothing behind. Blocks.
@@ -168,14 +175,18 @@ impl<D: Disk> StateFile<D> {
         probed.map_err(|source| self.unwritable(source))
     }
 
-    /// [`StateFile::write`] beside the event loop.
+    /// Puts `position` in the place of what is there, beside the event loop; it is on the disk when
+    /// this returns. With `back`, a later position may be there too, which is then given up.
     ///
     /// # Errors
     ///
-    /// The same.
-    pub async fn save(&self, position: Position) -> Result<(), StateError> {
+    /// A later position is there, or [`StateError::Write`]; the file is whole, with the old
+    /// position or with this one.
+    pub async fn save(&self, position: Position, back: bool) -> Result<(), StateError> {
         let file = self.clone();
-        let writing = self.disk.beside(move || file.write(&position));
+        let writing = self
+            .disk
+            .beside(move || file.write_if(&position, back, || true));
         self.ended(writing.await)
     }
 
@@ -192,16 +203,29 @@ impl<D: Disk> StateFile<D> {
         ended.unwrap_or_else(|error| Err(self.unwritable(error)))
     }
 
-    /// [`StateFile::write`], if it is still wanted when it is this write's turn.
+    /// [`StateFile::save`] that blocks, if it is still wanted when it is this write's turn.
+    /// Without `back`, never in the place of a later position.
     pub(super) fn write_if(
         &self,
         position: &Position,
+        back: bool,
         wanted: impl FnOnce() -> bool,
     ) -> Result<(), StateError> {
         let _turn = self.turn();
         if !wanted() {
             return Ok(());
         }
+        // A relay that stood still may not know that another one, which shares the file, went on.
+        let there = self.read_any().ok().flatten();
+        if !back && there.is_some_and(|there| there.is_further_than(position)) {
+            return Err(StateError::Overtaken {
+                path: self.path.clone(),
+            });
+        }
+        self.replace(position)
+    }
+
+    fn replace(&self, position: &Position) -> Result<(), StateError> {
         let beside = self.beside();
         let written = self.disk.write(&beside, &state_text::print(position));
         let replaced = written.and_then(|()| self.disk.rename(&beside, &self.path));
@@ -262,7 +286,7 @@ mod tests {
         assert!(matches!(file.read("shop_events", "sh\nop ü"), Ok(None)));
         for acknowledged in [1, u64::MAX, 0x16_00B3_74D8] {
             let position = position(acknowledged);
-            file.write(&position).expect("written");
+            file.write_if(&position, true, || true).expect("written");
             let read = file.read("shop_events", "sh\nop ü").expect("read");
             assert_eq!(read, Some(position));
         }
@@ -283,10 +307,25 @@ mod tests {
     }
 
     #[test]
+    fn a_later_position_of_the_same_stream_stays_unless_it_is_given_up() {
+        let folder = folder("overtaken");
+        let file = StateFile::new(folder.join("state"));
+        let write = |acknowledged, back| file.write_if(&position(acknowledged), back, || true);
+        write(20, false).expect("written");
+        let fault = write(10, false).expect_err("refused");
+        assert_eq!(fault.fate(), Fate::Retry);
+        write(20, false).expect("the same again");
+        write(10, true).expect("given up");
+        let read = file.read("shop_events", "sh\nop ü").expect("read");
+        assert_eq!(read, Some(position(10)));
+        fs::remove_dir_all(folder).expect("remove it");
+    }
+
+    #[test]
     fn the_file_of_another_slot_is_refused() {
         let folder = folder("foreign");
         let file = StateFile::new(folder.join("state"));
-        file.write(&position(1)).expect("written");
+        file.write_if(&position(1), true, || true).expect("written");
         let fault = file.read("shop_events", "shop").expect_err("refused");
         assert!(fault.to_string().contains("\"shop_events\""), "{fault}");
         assert_eq!(fault.fate(), Fate::Stop(Exit::Configuration));
@@ -297,10 +336,12 @@ mod tests {
     fn a_write_that_fails_changes_nothing() {
         let folder = folder("unwritable");
         let file = StateFile::new(folder.join("state"));
-        file.write(&position(1)).expect("written");
+        file.write_if(&position(1), true, || true).expect("written");
         // A folder in its place stops the new file, for root too.
         fs::create_dir(folder.join("state.new")).expect("make a folder");
-        let fault = file.write(&position(2)).expect_err("refused");
+        let fault = file
+            .write_if(&position(2), true, || true)
+            .expect_err("refused");
         assert_eq!(fault.fate(), Fate::Stop(Exit::Configuration), "{fault}");
         let read = file.read("shop_events", "sh\nop ü").expect("read");
         assert_eq!(read, Some(position(1)));

@@ -4,6 +4,8 @@
 //! A setting of a startup packet wins over `ALTER DATABASE` and `ALTER ROLE`, so nothing of theirs
 //! is ever in force. Source: PostgreSQL `src/backend/utils/init/postinit.c`, InitPostgres.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 /// Settings that every supported major has, for startup packets.
 pub const PINNED: [(&str, &str); 28] = [
     // How values print.
@@ -43,10 +45,19 @@ pub const PINNED: [(&str, &str); 28] = [
     ("post_auth_delay", "0"),
 ];
 
+/// Timeouts that only later majors have, with the first of them. They can end a session before its
+/// first statement.
+const LATER: [(u32, &str, &str); 2] = [
+    (14, "idle_session_timeout", "0"),
+    (17, "transaction_timeout", "0"),
+];
+
+/// The major of the server that was last logged in to, 0: none yet. It is told with the login, and
+/// the next one can name more.
+static MAJOR: AtomicU32 = AtomicU32::new(0);
+
 /// Settings that not every major or not every role may set; one that is not there has no effect.
-const REST: [(&str, &str); 6] = [
-    ("idle_session_timeout", "0"),
-    ("transaction_timeout", "0"),
+const REST: [(&str, &str); 4] = [
     ("force_parallel_mode", "off"),
     ("debug_parallel_query", "off"),
     ("logical_replication_mode", "buffered"),
@@ -57,10 +68,39 @@ const REST: [(&str, &str); 6] = [
 /// text; it is for the log.
 const MESSAGES: &str = "lc_messages";
 
-/// [`PINNED`] as the `options` of a startup packet, for a client that has its own word for the
-/// encoding.
+/// Takes note of the version that a server gives with the login, `15.20 (Debian 15.20-1)`; says
+/// whether the next login would name more settings.
+pub(super) fn learn_version(version: Option<&str>) -> bool {
+    let digits = version
+        .unwrap_or_default()
+        .split(|c: char| !c.is_ascii_digit());
+    let major = digits
+        .take(1)
+        .find_map(|text| text.parse().ok())
+        .unwrap_or(0);
+    let before = MAJOR.swap(major, Relaxed);
+    later(major).count() > later(before).count()
+}
+
+/// What the server with which the last login succeeded does not know is not named in the next one.
+pub(super) fn forget_version() -> bool {
+    MAJOR.swap(0, Relaxed) != 0
+}
+
+fn later<'a>(major: u32) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let known = LATER.iter().filter(move |(first, ..)| *first <= major);
+    known.map(|(_, name, value)| (*name, *value))
+}
+
+/// What a startup packet pins: [`PINNED`], and what else the server is known to have.
+pub fn startup_settings<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
+    PINNED.into_iter().chain(later(MAJOR.load(Relaxed)))
+}
+
+/// [`startup_settings`] as the `options` of a startup packet, for a client that has its own word
+/// for the encoding.
 pub fn startup_options() -> String {
-    let settings = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
+    let settings = startup_settings().filter(|(name, _)| *name != "client_encoding");
     let options = settings.map(|(name, value)| {
         // A space ends an option. Source: PostgreSQL `pg_split_opts`.
         format!("-c {name}={}", value.replace(' ', "\\ "))
@@ -74,9 +114,8 @@ pub fn startup_options() -> String {
 pub fn pin_rest() -> String {
     let first = "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)";
     // Those that only a startup packet sets are of another context, and `role` is not listed.
-    let values: Vec<_> = PINNED
-        .iter()
-        .chain(&REST)
+    let all = PINNED.into_iter().chain(later(u32::MAX)).chain(REST);
+    let values: Vec<_> = all
         .map(|(name, value)| format!("('{name}', '{value}')"))
         .collect();
     let values = values.join(", ");
@@ -99,6 +138,14 @@ mod tests {
         assert!(options.contains("-c default_transaction_isolation=read\\ committed -c"));
         assert!(!options.contains("client_encoding"));
         assert!(options.starts_with("-c DateStyle=ISO -c"), "{options}");
+    }
+
+    #[test]
+    fn a_login_names_what_the_server_of_the_last_one_knows() {
+        let named = |major| later(major).map(|(name, _)| name).collect::<Vec<_>>();
+        assert!(named(0).is_empty() && named(13).is_empty());
+        assert_eq!(named(16), ["idle_session_timeout"]);
+        assert_eq!(named(18), ["idle_session_timeout", "transaction_timeout"]);
     }
 
     #[test]

@@ -13,8 +13,10 @@ use tokio_postgres::{
 };
 
 use super::{
-    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest, quote_identifier,
-    startup_options, stream::within,
+    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest,
+    pinned::{forget_version, learn_version},
+    quote_identifier, startup_options,
+    stream::within,
 };
 use crate::exit::Exit;
 
@@ -34,6 +36,28 @@ impl<'a> Sql<'a> {
     ///
     /// Why not.
     pub async fn connect(config: &'a Postgres) -> Result<Self, PostgresError> {
+        let (sql, may_name_more) = match Self::log_in(config).await {
+            // The server of the last login was of a later major.
+            Err(LoginError::Unknown(_)) if forget_version() => Self::log_in(config).await?,
+            outcome => outcome?,
+        };
+        let pinned = sql.client.batch_execute(&pin_rest()).await;
+        match pinned.map_err(|error| sql.failure(error)) {
+            Ok(()) => Ok(sql),
+            // A timeout of the database's may have ended the session at once.
+            Err(_) if may_name_more => {
+                let (sql, _) = Self::log_in(config).await?;
+                let pinned = sql.client.batch_execute(&pin_rest()).await;
+                pinned.map_err(|error| sql.failure(error))?;
+                Ok(sql)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Logs in; says whether another login would name more settings, as the server's version is
+    /// known now.
+    async fn log_in(config: &'a Postgres) -> Result<(Self, bool), LoginError> {
         let stream = Stream::connect(config).await?;
         let encrypted = stream.is_encrypted();
         let mut login = Config::new();
@@ -60,16 +84,18 @@ impl<'a> Sql<'a> {
                 address: config.address(),
                 source,
             })?
-            .map_err(|error| login_failure(error, config))?;
+            .map_err(|error| match error.code() {
+                Some(&SqlState::UNDEFINED_OBJECT) => LoginError::Unknown(failure(error, config)),
+                _ => LoginError::Other(login_failure(error, config)),
+            })?;
+        let may_name_more = learn_version(connection.parameter("server_version"));
         let sql = Self {
             client,
             encrypted,
             connection: tokio::spawn(connection),
             config,
         };
-        let pinned = sql.client.batch_execute(&pin_rest()).await;
-        pinned.map_err(|error| sql.failure(error))?;
-        Ok(sql)
+        Ok((sql, may_name_more))
     }
 
     /// The client.
@@ -105,6 +131,28 @@ impl<'a> Sql<'a> {
 impl Drop for Sql<'_> {
     fn drop(&mut self) {
         self.connection.abort();
+    }
+}
+
+/// Why a login failed.
+enum LoginError {
+    /// The server does not know a setting.
+    Unknown(PostgresError),
+    /// Anything else.
+    Other(PostgresError),
+}
+
+impl From<PostgresError> for LoginError {
+    fn from(error: PostgresError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<LoginError> for PostgresError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Unknown(error) | LoginError::Other(error) => error,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::{Ends, ProducerError, Seen, Server, Settings, Streaming};
 use crate::{
+    exit::Chain,
     heartbeat,
     phase::Phase,
     position::{LocalDisk, Recorder, Timelines},
@@ -38,6 +39,10 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(12);
 /// Shortest `wal_sender_timeout` of a stream: whoever may set it for the database could have each
 /// session end before anything gets through.
 const LEAST_SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Shortest time between two turns of the loop that counts as a standstill: it has a turn each
+/// second at least.
+const LEAST_STANDSTILL: Duration = Duration::from_secs(2);
 
 /// The servers that the settings name.
 #[derive(Debug)]
@@ -73,9 +78,22 @@ impl<'a> LiveEnds<'a> {
 
     /// Says which lists name something that is not there. Tables can come later, so it is no error
     /// if it is not to be.
-    async fn advise(&self, sql: &Sql<'_>) -> Result<(), ProducerError> {
+    /// By a session of its own, as a huge catalog may take too long.
+    async fn advise(&self) -> Result<(), ProducerError> {
         let Settings { plugin, strict, .. } = self.settings;
-        for found in answered(misnamed(sql, plugin)).await? {
+        let sql = Sql::connect(&self.settings.postgres).await?;
+        let found = match answered(misnamed(&sql, plugin)).await {
+            Ok(found) => found,
+            Err(error) if *strict => return Err(error.into()),
+            Err(error) => {
+                warn!(
+                    "look whether the lists name what there is: {}",
+                    Chain(&error)
+                );
+                return Ok(());
+            }
+        };
+        for found in found {
             if *strict && !matches!(found.fault, NameFault::Key(_)) {
                 return Err(ProducerError::Misnamed(found));
             }
@@ -136,9 +154,8 @@ impl Ends for LiveEnds<'_> {
         let settings = self.settings;
         let sql = Sql::connect(&settings.postgres).await?;
         let server = answered(check(&sql)).await?;
-        if !self.advised.get() {
-            self.advise(&sql).await?;
-            self.advised.set(true);
+        if !self.advised.replace(true) {
+            self.advise().await?;
         }
         let (slot, others) = self.free_slot(&sql, enter).await?;
         enter(Phase::Connecting);
@@ -225,7 +242,7 @@ impl Server for LiveServer<'_> {
             timelines,
             server_stops: Box::pin(sentinel.server_stops()),
             busy,
-            longest_standstill: timeout / 3,
+            longest_standstill: (timeout / 3).max(LEAST_STANDSTILL),
         })
     }
 }

@@ -15,7 +15,7 @@ use postgres_protocol::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::postgres::{
-    APPLICATION_NAME, ChannelBinding, PINNED, Postgres, PostgresError, Stream, pin_rest,
+    APPLICATION_NAME, ChannelBinding, Postgres, PostgresError, Stream, pin_rest, startup_settings,
 };
 
 /// A session with a walsender that has not started to stream.
@@ -105,7 +105,7 @@ impl Session {
             ("replication", "database"),
             ("application_name", APPLICATION_NAME),
         ];
-        let parameters = who.into_iter().chain(PINNED);
+        let parameters = who.into_iter().chain(startup_settings());
         self.send(|out| frontend::startup_message(parameters, out))
             .await?;
         let mut bound = false;

@@ -3,6 +3,7 @@ use std::{ffi::OsStr, fmt};
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 
 use super::{SECRETS, Settings, command, is_setting, leaf};
+use crate::secret::is_url;
 
 /// Every setting of a subcommand as it is in force, written as a file of settings, with where each
 /// comes from. A secret is only said to be there.
@@ -53,7 +54,7 @@ impl Effective<'_> {
             return writeln!(f, "# {key} is not set (default: {default})");
         }
         let origin = self.origin(arg, matches);
-        if SECRETS.iter().any(|(secret, _)| *secret == id) {
+        if SECRETS.iter().any(|(secret, _)| *secret == id) || is_url(&value) {
             return writeln!(f, "# {key} is set, and not shown ({origin})");
         }
         writeln!(f, "{key} = {}  # {origin}", literal(&value))
