@@ -106,7 +106,7 @@ async fn a_key_that_is_excluded_stays_excluded_and_stops_nobody() {
 async fn a_server_process_without_memory_ends_with_an_error_and_not_with_the_cluster() {
     const SIZES: u64 = 200;
     /// The first tries have no room at all, the last ones all that they need.
-    const STEP: u64 = 96 * 1024;
+    const STEP: u64 = 144 * 1024;
     let mut lab = Lab::with_own_postgres("").await;
     lab.allow("out of memory");
     // The server's own words, where it has no memory to begin the replay.

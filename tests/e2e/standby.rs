@@ -136,6 +136,11 @@ async fn stand_still(fence: &str) {
         };
         until(100).await;
         first.process().signal(Signal::STOP);
+        if fence == "auto" {
+            // First the server gives the relay up, then the broker does.
+            next.logs("the broker still has an earlier connection")
+                .await;
+        }
         next.logs("streaming").await;
         until(UPDATES).await;
         first.process().signal(Signal::CONT);
