@@ -123,11 +123,10 @@ impl<D: Disk> StateFile<D> {
         let Some(position) = self.read_any()? else {
             return Ok(None);
         };
-        let path = || self.path.clone();
         let database = database.escape_default().to_string();
         if position.slot != slot || position.database != database {
             return Err(StateError::Foreign {
-                path: path(),
+                path: self.path.clone(),
                 slot: position.slot,
                 database: position.database,
             });
@@ -216,8 +215,8 @@ impl<D: Disk> StateFile<D> {
             return Ok(());
         }
         // A relay that stood still may not know that another one, which shares the file, went on.
-        let there = self.read_any().ok().flatten();
-        if !back && there.is_some_and(|there| there.is_further_than(position)) {
+        let later = |there: Position| there.is_further_than(position);
+        if !back && self.read_any().ok().flatten().is_some_and(later) {
             return Err(StateError::Overtaken {
                 path: self.path.clone(),
             });

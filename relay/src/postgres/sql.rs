@@ -41,14 +41,12 @@ impl<'a> Sql<'a> {
             Err(LoginError::Unknown(_)) if forget_version() => Self::log_in(config).await?,
             outcome => outcome?,
         };
-        let pinned = sql.client.batch_execute(&pin_rest()).await;
-        match pinned.map_err(|error| sql.failure(error)) {
+        match sql.pin().await {
             Ok(()) => Ok(sql),
             // A timeout of the database's may have ended the session at once.
             Err(_) if may_name_more => {
                 let (sql, _) = Self::log_in(config).await?;
-                let pinned = sql.client.batch_execute(&pin_rest()).await;
-                pinned.map_err(|error| sql.failure(error))?;
+                sql.pin().await?;
                 Ok(sql)
             }
             Err(error) => Err(error),
@@ -96,6 +94,12 @@ impl<'a> Sql<'a> {
             config,
         };
         Ok((sql, may_name_more))
+    }
+
+    /// Sets what the login could not name.
+    async fn pin(&self) -> Result<(), PostgresError> {
+        let pinned = self.client.batch_execute(&pin_rest()).await;
+        pinned.map_err(|error| self.failure(error))
     }
 
     /// The client.

@@ -227,10 +227,7 @@ fn secret(
     let Some(path) = path(file) else {
         return Ok(None);
     };
-    match first_line(&path) {
-        Ok(secret) => Ok(secret),
-        Err(source) => Err(ConfigError::File { name, path, source }),
-    }
+    first_line(&path).map_err(|source| ConfigError::File { name, path, source })
 }
 
 /// Files of certificates; a certificate and its key come together.
