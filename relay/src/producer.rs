@@ -195,18 +195,32 @@ impl<'a, E: Ends> Relay<'a, E> {
                 drop(held.take());
             }
         };
+        // Whether somebody had the lock while the slot was free, and whether that was said.
+        let (mut locked_out, mut warned) = (false, false);
         loop {
             // Nor does one that cannot reach the server: its sink goes with a failure.
             let server = ends.connect(&enter).await?;
             let mut sink = match held.take() {
                 Some(sink) => sink,
-                None => ends.open_sink().await?,
+                None => {
+                    locked_out = false;
+                    ends.open_sink().await?
+                }
             };
             let stream = format!("{:016x}.{}", server.seen().system.id, self.plan.slot);
             if !self.claims(&mut sink, &stream).await? {
                 // Whoever has the lock may have the slot too; what was seen may change meanwhile.
                 drop(server);
-                self.wait_for_lock(&mut sink, &stream).await?;
+                if locked_out {
+                    board.enter(Phase::Standby);
+                    if !std::mem::replace(&mut warned, true) {
+                        warn!(
+                            "the broker still has an earlier connection of this slot's relay: \
+                             waiting until it has noticed that it is dead"
+                        );
+                    }
+                }
+                locked_out = !self.gets_lock(&mut sink, &stream).await?;
                 held.replace(Some(sink));
                 continue;
             }
@@ -240,27 +254,21 @@ impl<'a, E: Ends> Relay<'a, E> {
         }
     }
 
-    /// Waits until the sink knows of no other relay of this slot.
-    async fn wait_for_lock(&mut self, sink: &mut E::Sink, stream: &str) -> Result<(), SinkError> {
-        let (begun, mut waiting) = (Instant::now(), false);
+    /// Waits for a while until the sink knows of no other relay of this slot. One that works has
+    /// the slot too, which the caller looks at then.
+    async fn gets_lock(&mut self, sink: &mut E::Sink, stream: &str) -> Result<bool, SinkError> {
+        let begun = Instant::now();
         let mut poll = live::FIRST_POLL;
         // Standing by is work too.
         let _working = heartbeat::working();
-        loop {
+        while begun.elapsed() < LOCK_PATIENCE {
             sleep(poll).await;
             if self.claims(sink, stream).await? {
-                return Ok(());
-            }
-            if !waiting && begun.elapsed() > LOCK_PATIENCE {
-                self.board.enter(Phase::Standby);
-                warn!(
-                    "the broker still has an earlier connection of this slot's relay: waiting until \
-                     it has noticed that it is dead"
-                );
-                waiting = true;
+                return Ok(true);
             }
             poll = (poll * 2).min(live::SLOT_POLL);
         }
+        Ok(false)
     }
 
     /// Decides where to go on, brings the decision to the state file, and starts to stream.
