@@ -42,6 +42,8 @@ async fn the_numbers_follow_the_events() {
         .until("/metrics", |page| {
             page.number("pgevents_events_confirmed_total", "") == Some(3.0)
                 && page.number("pgevents_slot_active", "") == Some(1.0)
+                // The look at the slot came after the rows.
+                && page.number("pgevents_slot_retained_wal_bytes", "") > Some(100.0)
         })
         .await;
     let slot = format!("slot=\"{0}\",database=\"{0}\"", lab.name());
